@@ -256,7 +256,6 @@ def _checked(settings: Settings) -> Settings:
     weights = msgspec.structs.astuple(settings.weights)
     if not math.isclose(sum(weights), 1.0, abs_tol=1e-9):
         raise ConfigurationError("weights", f"takes five numbers whose sum is 1; it is {sum(weights):g}")
-    _check_finite(settings)
     for name in CHANNELS:
         try:
             parse_amount(getattr(settings.costs, name))
@@ -276,13 +275,3 @@ def _checked(settings: Settings) -> Settings:
         shards=settings.shards or len(os.sched_getaffinity(0)),
         api_keys=tuple(hashlib.sha256(key.encode()).hexdigest() for key in settings.api_keys),
     )
-
-
-def _check_finite(table: Struct, path: str = "") -> None:
-    """TOML knows nan, which no comparison refuses."""
-    for name in table.__struct_fields__:
-        value = getattr(table, name)
-        if isinstance(value, Struct):
-            _check_finite(value, f"{path}{name}.")
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise ConfigurationError(f"{path}{name}", "takes a finite number")

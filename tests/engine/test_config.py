@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-
 from engine._core import CHANNELS
+
 from engine.config import (
     best_hour_weights,
     channel_costs,
@@ -77,7 +77,8 @@ def test_keys_are_kept_as_digests_only() -> None:
         ("[limits]\nbody = 1", "limits.body", "no such key"),
         ("[limits]\nbytes_in_flight_max = 2048", "limits.bytes_in_flight_max", "limits.body_bytes_max"),
         ("[weights]\nurgency = 0.2", "weights", "sum is 1"),
-        ("[engagement]\nprior_deliveries = nan", "engagement.prior_deliveries", "finite"),
+        ("[engagement]\nprior_deliveries = nan", "engagement.prior_deliveries", "above 0"),
+        ("[engagement]\nprior_deliveries = inf", "engagement.prior_deliveries", "above 0"),
         ("[device.mobile]\nsms = 1.5", "device.mobile.sms", "a number from 0 to 1"),
         ("[best_hours.new]\nemail = [24]", "best_hours.new.email", "from 0 to 23"),
         ("[min_gap_hours]\nemail = -1", "min_gap_hours.email", "from 0 to 168"),
