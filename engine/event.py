@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -70,7 +70,7 @@ class Suppression(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class _Events(Struct, forbid_unknown_fields=True):
-    events: list[object]
+    events: list[Any]
 
 
 def decode_events(body: bytes) -> list[Event | EventFault]:

@@ -113,7 +113,7 @@ class _CampaignFields(_Strict, frozen=True):
 class Campaign(_CampaignFields, frozen=True):
     """A purpose with a budget, limits and a period [starts_at, ends_at).
 
-    Once decoded nothing is left to fill in: `name` and `dedup_key` default to the id, `costs` has all channels.
+    Once decoded nothing is left to fill in: `name` and `dedup_key` default to the id, `costs` is complete.
     """
 
     @property
@@ -166,7 +166,7 @@ class Recipient(_Strict, frozen=True):
 
 
 def decode_campaign(body: bytes, id_from_path: str, settings: Settings | None = None) -> Campaign:
-    """The campaign of a request, whole and valid; costs it leaves out are those of `settings` or the defaults.
+    """The campaign of a request, whole and valid; costs left out are those of `settings` or the defaults.
 
     Raises `RequestError` (400) with the path of each fault.
     """
