@@ -1,5 +1,7 @@
 //! The boundary to Python: module `engine._core`. `engine/_core.pyi` is its book.
 
+mod shard;
+
 use pyo3::prelude::*;
 
 use crate::words;
@@ -7,6 +9,8 @@ use crate::words;
 #[pymodule(gil_used = true)]
 mod _core {
     use super::*;
+    #[pymodule_export]
+    use super::shard::{Admission, Shard};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
