@@ -6,11 +6,12 @@ whole seconds since the epoch, times of day are minutes, all `int`; spans are ha
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal, TypeAlias, cast
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine._core import CHANNELS
 from engine.config import Settings, channel_costs, default_settings
@@ -75,7 +76,7 @@ class CampaignChannels(_Strict, frozen=True):
 class Budget(_Strict, frozen=True):
     """What may be committed: in all, on one local day of the campaign's, on one channel. None is no bound."""
 
-    currency: Currency = Currency("USD")
+    currency: Currency = field(default_factory=partial(Currency, "USD"))
     total: Amount | None = None
     daily: Amount | None = None
     per_channel: dict[Channel, Amount] = {}
@@ -93,21 +94,21 @@ class CampaignLimits(_Strict, frozen=True):
 
 class _CampaignFields(_Strict, frozen=True):
     id: Identifier
-    name: Text = Text("")
+    name: Text = field(default_factory=Text)
     category: Category = "marketing"
     urgency: Urgency = "normal"
-    timezone: ZoneName = ZoneName("UTC")
+    timezone: ZoneName = field(default_factory=partial(ZoneName, "UTC"))
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     channels: CampaignChannels = CampaignChannels()
     budget: Budget | None = None
     costs: dict[Channel, Amount] = {}
-    conversion_value: Amount = Amount(0)
+    conversion_value: Amount = field(default_factory=Amount)
     limits: CampaignLimits = CampaignLimits()
     send_window: Window | None = None
     on_cap: Literal["block", "defer"] = "block"
     max_attempts: Annotated[int, Meta(ge=1, le=7)] = 3
-    dedup_key: Identifier = Identifier("")
+    dedup_key: Identifier = field(default_factory=Identifier)
 
 
 class Campaign(_CampaignFields, frozen=True):
