@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::part::{NO_QUIET_HOURS, Part, given};
 use crate::roster::{CAMPAIGN_ZONE, Recipient};
 use crate::shard::{Shard, UnknownCampaign, refused_channels};
-use crate::words::{CHANNEL_COUNT, ChannelMask, Reason};
+use crate::words::{CHANNEL_COUNT, ChannelMask, Reason, Urgency};
 
 /// Not among the preferred channels.
 pub const NOT_PREFERRED: u8 = u8::MAX;
@@ -32,6 +32,19 @@ pub struct Features {
     pub spread: Vec<u64>,
 }
 
+/// Name and numpy type of each column of [`Features`], in order.
+pub const FEATURE_LAYOUT: &[(&str, &str)] = &[
+    ("candidates", "uint8"),
+    ("customer_type", "uint8"),
+    ("device", "uint8"),
+    ("zone", "uint16"),
+    ("quiet_start", "int16"),
+    ("quiet_end", "int16"),
+    ("preference_rank", "uint8"),
+    ("preference_count", "uint8"),
+    ("spread", "uint64"),
+];
+
 /// A row on its way to a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted {
@@ -49,6 +62,9 @@ pub struct Admission {
     pub now: i64,
     pub key: u32,
     pub content: Option<Arc<[u8]>>,
+    /// What the request asked for; the kernels' caller reads it.
+    pub urgency: Option<Urgency>,
+    pub send_at: Option<i64>,
     pub rows: Vec<Admitted>,
     pub features: Features,
     pub answer: Answer,
@@ -77,6 +93,8 @@ impl Shard {
             now,
             key,
             content: (!part.header.content.is_empty()).then(|| part.header.content.as_slice().into()),
+            urgency: part.header.urgency,
+            send_at: part.header.send_at,
             rows: Vec::with_capacity(count),
             features: Features::with_capacity(count),
             answer: Answer::with_capacity(count),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::balance::Balances;
-use crate::history::Caps;
+use crate::budget_manager::Balances;
+use crate::frequency::Caps;
 use crate::words::{CHANNEL_COUNT, ChannelMask};
 
 /// What a decision needs to know of a campaign.

@@ -5,9 +5,10 @@
 
 use crate::admission::Admission;
 use crate::answer::{Decision, pack_channels};
-use crate::balance::{Fit, Needs};
+use crate::budget_manager::{Fit, Needs};
 use crate::campaign::Campaign;
-use crate::history::{Broken, Entry};
+use crate::deduplicator::Entry;
+use crate::frequency::{Broken, Counted};
 use crate::messages::Message;
 use crate::shard::Shard;
 use crate::slot::slot_of;
@@ -124,7 +125,7 @@ impl Shard {
                 let history = &self.roster.get(admission.rows[choice.row].recipient).history;
                 let candidates = admission.features.candidates[choice.row];
                 let caps = campaign.rules.caps();
-                let next = history.counted(admission.now).next_eligible(&caps, candidates, admission.now);
+                let next = Counted::of(history, admission.now).next_eligible(&caps, candidates, admission.now);
                 Outcome::Blocked(broken.reason(), next)
             }
             Viability::Channels(viable) => choose(campaign, choice, viable),
@@ -154,7 +155,7 @@ impl Shard {
             return Viability::Channels(permitted);
         }
         let caps = rules.caps();
-        let counted = history.counted(admission.now);
+        let counted = Counted::of(history, admission.now);
         let mut first_broken = None;
         let viable = mask_where(permitted, |channel| match counted.broken(&caps, channel, choice.instant(channel)) {
             None => true,

@@ -2,12 +2,13 @@
 
 pub mod admission;
 pub mod answer;
-pub mod balance;
+pub mod budget_manager;
 pub mod campaign;
 pub mod columns;
 pub mod commitment;
+pub mod deduplicator;
 pub mod events;
-pub mod history;
+pub mod frequency;
 pub mod keys;
 pub mod messages;
 pub mod part;

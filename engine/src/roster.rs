@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use crate::history::History;
+use crate::deduplicator::History;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
 use crate::slot::hash_of;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};

@@ -25,9 +25,12 @@ mod _core {
             ("REASONS", words::REASONS),
             ("MESSAGE_STATES", words::MESSAGE_STATES),
             ("EVENT_TYPES", words::EVENT_TYPES),
+            ("EVENT_STATUSES", words::EVENT_STATUSES),
         ] {
             module.add(name, pyo3::types::PyTuple::new(module.py(), texts)?)?;
         }
+        module.add("FEATURE_LAYOUT", crate::admission::FEATURE_LAYOUT.to_vec())?;
+        module.add("ANSWER_LAYOUT", crate::answer::Answer::LAYOUT.to_vec())?;
         Ok(())
     }
 }

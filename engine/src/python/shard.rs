@@ -6,12 +6,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::admission::{self, Features};
-use crate::balance::Bucket;
+use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules, Tally};
 use crate::columns::Corrupt;
 use crate::commitment::Plan;
 use crate::events::Event;
-use crate::history::{Caps, DAY_S, WEEK_S};
+use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::{NO_QUIET_HOURS, Part};
 use crate::roster::{CAMPAIGN_ZONE, Suppression};
 use crate::shard::{self, UnknownCampaign};
@@ -86,6 +86,7 @@ impl From<RulesInput> for Rules {
 #[pyclass(module = "engine._core")]
 pub struct Admission {
     inner: admission::Admission,
+    campaign_id: String,
 }
 
 #[pymethods]
@@ -99,7 +100,22 @@ impl Admission {
         self.inner.now
     }
 
-    /// The columns, by name, in the order in which the kernels take them.
+    #[getter]
+    fn campaign_id(&self) -> &str {
+        &self.campaign_id
+    }
+
+    #[getter]
+    fn urgency(&self) -> Option<u8> {
+        self.inner.urgency.map(|urgency| urgency as u8)
+    }
+
+    #[getter]
+    fn send_at(&self) -> Option<i64> {
+        self.inner.send_at
+    }
+
+    /// The columns in the order of FEATURE_LAYOUT.
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let features: &Features = &self.inner.features;
         let preference_rank: Bound<'py, PyArray2<u8>> = PyArray1::from_slice(py, &features.preference_rank)
@@ -158,7 +174,9 @@ impl Shard {
     }
 
     fn admit(&mut self, part: &[u8]) -> PyResult<Admission> {
-        Ok(Admission { inner: self.inner.admit(&Part::decode(part)?, self.default_quiet)? })
+        let part = Part::decode(part)?;
+        let inner = self.inner.admit(&part, self.default_quiet)?;
+        Ok(Admission { inner, campaign_id: part.header.campaign_id })
     }
 
     #[allow(clippy::too_many_arguments)] // one array a column of the plan
@@ -280,7 +298,7 @@ impl Shard {
             .map(|entry| self.message_dict(py, entry.message))
             .collect::<PyResult<_>>()?;
         dict.set_item("messages", messages)?;
-        let counted = recipient.history.counted(now);
+        let counted = Counted::of(&recipient.history, now);
         dict.set_item("daily_used", counted.used(DAY_S, now))?;
         dict.set_item("weekly_used", counted.used(WEEK_S, now))?;
         let caps = Caps { daily: daily_cap, weekly: weekly_cap, gaps_s };

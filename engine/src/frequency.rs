@@ -1,65 +1,19 @@
-//! Deduplicator and frequency caps: what a recipient's instants allow.
+//! Frequency caps and channel gaps: what a recipient's instants allow.
 //!
-//! The rules (contract, section 4, steps 1 and 2):
-//! - duplicate: a message with the same key whose instant is later than now − lookback;
-//! - cap: no span of 24 h (168 h), half-open, holds more than `daily_cap` (`weekly_cap`) counted instants,
-//!   past and scheduled together; two instants exactly a span apart share none;
-//! - gap: on one channel, two counted instants are at least `gap` apart.
+//! The rules (contract, section 4, step 2):
+//! - cap: no span of 24 h (168 h), half-open, holds more than `daily_cap` (`weekly_cap`) counted instants, past and
+//!   scheduled together; two instants exactly a span apart share none;
+//! - gap: on one channel, two counted instants are at least `gap` apart;
+//! - transactional messages are neither held nor counted.
 
 use smallvec::SmallVec;
 
+use crate::deduplicator::History;
 use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, channels_of};
 
 pub const DAY_S: i64 = 24 * 3600;
 pub const WEEK_S: i64 = 7 * DAY_S;
 const NEXT_ELIGIBLE_WITHIN_S: i64 = 14 * DAY_S;
-
-/// A message that has an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Seconds since the epoch.
-    pub at: i64,
-    /// Index of the message.
-    pub message: u32,
-    /// Interned deduplication key.
-    pub key: u32,
-    pub channel: Channel,
-    /// Counted in caps and gaps: not transactional.
-    pub counted: bool,
-}
-
-/// A recipient's messages that have an instant, earliest first.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    entries: SmallVec<[Entry; 2]>,
-}
-
-impl History {
-    pub fn insert(&mut self, entry: Entry) {
-        let place = self.entries.partition_point(|other| other.at <= entry.at);
-        self.entries.insert(place, entry);
-    }
-
-    pub fn remove(&mut self, message: u32) {
-        self.entries.retain(|entry| entry.message != message);
-    }
-
-    /// Latest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().rev()
-    }
-
-    /// Step 1.
-    pub fn duplicate(&self, key: u32, later_than: i64) -> bool {
-        self.newest_first().take_while(|entry| entry.at > later_than).any(|entry| entry.key == key)
-    }
-
-    /// The counted instants that a decision at `now` can meet.
-    pub fn counted(&self, now: i64) -> Counted {
-        let first = self.entries.partition_point(|entry| entry.at <= now - WEEK_S);
-        Counted(self.entries[first..].iter().filter(|entry| entry.counted).map(|entry| (entry.at, entry.channel)).collect())
-    }
-}
 
 /// The caps and gaps that a campaign decides by.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +35,12 @@ pub enum Broken {
 pub struct Counted(SmallVec<[(i64, Channel); 16]>);
 
 impl Counted {
+    /// What a decision at `now` can meet: instants older than a week share no span with it.
+    pub fn of(history: &History, now: i64) -> Self {
+        let recent = history.later_than(now.saturating_sub(WEEK_S));
+        Counted(recent.iter().filter(|entry| entry.counted).map(|entry| (entry.at, entry.channel)).collect())
+    }
+
     /// The first rule that a message on `channel` at `at` would break.
     pub fn broken(&self, caps: &Caps, channel: Channel, at: i64) -> Option<Broken> {
         if self.exceeds(caps.daily, DAY_S, at) {
@@ -155,16 +115,17 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deduplicator::Entry;
 
     const HOUR: i64 = 3600;
 
-    fn history(hours: &[i64]) -> History {
+    fn counted(hours: &[i64], now: i64) -> Counted {
         let mut history = History::default();
         for (message, hour) in hours.iter().enumerate() {
             let entry = Entry { at: hour * HOUR, message: message as u32, key: 0, channel: Channel::Email, counted: true };
             history.insert(entry);
         }
-        history
+        Counted::of(&history, now)
     }
 
     fn caps(daily: u32, weekly: u32, gap_hours: i64) -> Caps {
@@ -173,7 +134,7 @@ mod tests {
 
     #[test]
     fn instants_exactly_a_day_apart_share_no_span() {
-        let counted = history(&[0, 10, 20]).counted(0);
+        let counted = counted(&[0, 10, 20], 0);
         assert_eq!(counted.broken(&caps(3, 9, 0), Channel::Sms, 24 * HOUR), None);
         assert_eq!(counted.broken(&caps(3, 9, 0), Channel::Sms, 24 * HOUR - 1), Some(Broken::Daily));
         assert_eq!(counted.next_eligible(&caps(3, 9, 0), 0b10, 0), Some(24 * HOUR));
@@ -181,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_scheduled_message_holds_the_time_before_it_too() {
-        let counted = history(&[30]).counted(0);
+        let counted = counted(&[30], 0);
         assert_eq!(counted.broken(&caps(1, 9, 0), Channel::Sms, 7 * HOUR), Some(Broken::Daily));
         assert_eq!(counted.broken(&caps(1, 9, 0), Channel::Sms, 6 * HOUR), None);
         assert_eq!(counted.next_eligible(&caps(1, 9, 0), 0b10, 7 * HOUR), Some(54 * HOUR));
@@ -189,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_gap_counts_on_its_channel_alone_and_both_ways() {
-        let counted = history(&[10]).counted(0);
+        let counted = counted(&[10], 0);
         assert_eq!(counted.broken(&caps(9, 9, 4), Channel::Email, 7 * HOUR), Some(Broken::Gap));
         assert_eq!(counted.broken(&caps(9, 9, 4), Channel::Email, 6 * HOUR), None);
         assert_eq!(counted.broken(&caps(9, 9, 4), Channel::Email, 14 * HOUR), None);
@@ -198,14 +159,14 @@ mod tests {
 
     #[test]
     fn a_cap_of_zero_admits_nothing() {
-        let counted = history(&[]).counted(0);
+        let counted = counted(&[], 0);
         assert_eq!(counted.broken(&caps(0, 9, 0), Channel::Sms, 0), Some(Broken::Daily));
         assert_eq!(counted.next_eligible(&caps(0, 9, 0), 0b10, 0), None);
     }
 
     #[test]
     fn the_weekly_cap_frees_after_a_week() {
-        let counted = history(&[0, 40, 80]).counted(90 * HOUR);
+        let counted = counted(&[0, 40, 80], 90 * HOUR);
         assert_eq!(counted.broken(&caps(9, 3, 0), Channel::Sms, 90 * HOUR), Some(Broken::Weekly));
         assert_eq!(counted.next_eligible(&caps(9, 3, 0), 0b10, 90 * HOUR), Some(168 * HOUR));
         assert_eq!(counted.used(WEEK_S, 90 * HOUR), 3);
@@ -214,20 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_is_later_than_the_lookback() {
-        let history = history(&[10]);
-        assert!(history.duplicate(0, 10 * HOUR - 1));
-        assert!(!history.duplicate(0, 10 * HOUR));
-        assert!(!history.duplicate(1, 0));
-    }
-
-    #[test]
     fn transactional_instants_are_not_counted() {
-        let mut history = history(&[]);
+        let mut history = History::default();
         history.insert(Entry { at: 5, message: 0, key: 3, channel: Channel::Email, counted: false });
-        assert_eq!(history.counted(0).broken(&caps(1, 1, 4), Channel::Email, 6), None);
-        assert!(history.duplicate(3, 0));
-        history.remove(0);
-        assert!(!history.duplicate(3, 0));
+        assert_eq!(Counted::of(&history, 0).broken(&caps(1, 1, 4), Channel::Email, 6), None);
     }
 }
