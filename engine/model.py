@@ -38,6 +38,7 @@ __all__ = [
     "Preferences",
     "Recipient",
     "Window",
+    "answer_campaign",
     "decode_campaign",
     "encode_campaign",
 ]
@@ -205,7 +206,11 @@ def _contradictions(campaign: Campaign) -> list[FieldError]:
     return errors
 
 
+def answer_campaign(campaign: Campaign, state: CampaignState) -> CampaignAnswer:
+    """The whole campaign and its state."""
+    return CampaignAnswer(**msgspec.structs.asdict(campaign), state=state)
+
+
 def encode_campaign(campaign: Campaign, state: CampaignState) -> bytes:
     """JSON of the whole campaign, defaults filled in, and its state."""
-    answer = CampaignAnswer(**msgspec.structs.asdict(campaign), state=state)
-    return msgspec.json.encode(answer, enc_hook=encode_scalar)
+    return msgspec.json.encode(answer_campaign(campaign, state), enc_hook=encode_scalar)
