@@ -171,7 +171,13 @@ impl Shard {
     }
 
     /// Steps 7 to 10.
-    fn record(&mut self, admission: &Admission, choice: &Choice<'_>, channel: Channel, viable: ChannelMask) -> Decision {
+    fn record(
+        &mut self,
+        admission: &Admission,
+        choice: &Choice<'_>,
+        channel: Channel,
+        viable: ChannelMask,
+    ) -> Decision {
         let recipient_index = admission.rows[choice.row].recipient;
         let campaign = &mut self.campaigns[admission.campaign as usize];
         let rules = &campaign.rules;

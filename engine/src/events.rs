@@ -48,8 +48,10 @@ impl Shard {
         let channel = &mut tally.channels[message.channel as usize];
         if new & marks::DELIVERED != 0 {
             channel.delivered += 1;
-            if matches!(message.state, MessageState::Scheduled | MessageState::Claimed | MessageState::Sent | MessageState::Unknown)
-            {
+            if matches!(
+                message.state,
+                MessageState::Scheduled | MessageState::Claimed | MessageState::Sent | MessageState::Unknown
+            ) {
                 tally.messages[message.state as usize] -= 1;
                 if message.state != MessageState::Sent {
                     channel.spent += message.cost;

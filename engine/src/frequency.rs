@@ -122,7 +122,8 @@ mod tests {
     fn counted(hours: &[i64], now: i64) -> Counted {
         let mut history = History::default();
         for (message, hour) in hours.iter().enumerate() {
-            let entry = Entry { at: hour * HOUR, message: message as u32, key: 0, channel: Channel::Email, counted: true };
+            let entry =
+                Entry { at: hour * HOUR, message: message as u32, key: 0, channel: Channel::Email, counted: true };
             history.insert(entry);
         }
         Counted::of(&history, now)

@@ -12,6 +12,7 @@ pub mod frequency;
 pub mod keys;
 pub mod messages;
 pub mod part;
+#[cfg(feature = "python")]
 pub mod python;
 pub mod roster;
 pub mod shard;

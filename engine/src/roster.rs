@@ -206,7 +206,12 @@ mod tests {
         let mut profile = Profile::default();
         let both = RecipientRow { given: given::CONTACTS, contacts: 0b11, ..RecipientRow::default() };
         profile.merge(&both, ["ana@example.com", "+15550100"].into_iter());
-        let one = RecipientRow { given: given::CONTACTS | given::TIMEZONE, contacts: 0b10, zone: 4, ..RecipientRow::default() };
+        let one = RecipientRow {
+            given: given::CONTACTS | given::TIMEZONE,
+            contacts: 0b10,
+            zone: 4,
+            ..RecipientRow::default()
+        };
         profile.merge(&one, ["+15550101"].into_iter());
         assert_eq!(profile.addresses().collect::<Vec<_>>(), [(Channel::Sms, "+15550101")]);
         profile.merge(&RecipientRow::default(), std::iter::empty());

@@ -8,9 +8,9 @@ use crate::words;
 
 #[pymodule(gil_used = true)]
 mod _core {
-    use super::*;
     #[pymodule_export]
     use super::shard::{Admission, Shard};
+    use super::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -118,8 +118,8 @@ impl Admission {
     /// The columns in the order of FEATURE_LAYOUT.
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let features: &Features = &self.inner.features;
-        let preference_rank: Bound<'py, PyArray2<u8>> = PyArray1::from_slice(py, &features.preference_rank)
-            .reshape([self.inner.rows.len(), CHANNEL_COUNT])?;
+        let preference_rank: Bound<'py, PyArray2<u8>> =
+            PyArray1::from_slice(py, &features.preference_rank).reshape([self.inner.rows.len(), CHANNEL_COUNT])?;
         PyTuple::new(
             py,
             [
@@ -280,7 +280,8 @@ impl Shard {
         dict.set_item("zone", (profile.zone != CAMPAIGN_ZONE).then_some(profile.zone))?;
         let contacts: Vec<(u8, &str)> = profile.addresses().map(|(channel, text)| (channel as u8, text)).collect();
         dict.set_item("contacts", contacts)?;
-        let preferred: Vec<u8> = crate::answer::unpack_channels(profile.preferred).map(|channel| channel as u8).collect();
+        let preferred: Vec<u8> =
+            crate::answer::unpack_channels(profile.preferred).map(|channel| channel as u8).collect();
         dict.set_item("preferred", PyList::new(py, preferred)?)?;
         dict.set_item("opt_out", profile.opt_out)?;
         let quiet = (profile.quiet_start != NO_QUIET_HOURS).then_some((profile.quiet_start, profile.quiet_end));
