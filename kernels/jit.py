@@ -17,10 +17,11 @@ import functools
 import hashlib
 import pathlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import numba  # type: ignore[import-untyped]
-from numba.core import caching  # type: ignore[import-untyped]
+import numba
+import numpy as np
+from numba.core import caching
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -46,17 +47,17 @@ class Kernel:
         except RuntimeError:  # no place to keep machine code in
             self._compiled = numba.njit(nogil=True)(function)
         self._argument_types = argument_types
-        self._ready = False
+        self._is_ready = False
 
     def compile(self) -> None:
         """Compiles now, or loads what an earlier process compiled. Does nothing the second time."""
-        if not self._ready:
+        if not self._is_ready:
             self._compiled.compile(self._argument_types)
             self._compiled.disable_compile()
-            self._ready = True
+            self._is_ready = True
 
     def __call__(self, *arguments: object) -> None:
-        if not self._ready:
+        if not self._is_ready:
             self.compile()
         self._compiled(*arguments)
 
@@ -77,8 +78,13 @@ def kernel(*argument_types: Any) -> Callable[[Callable[..., None]], Kernel]:
 
 def inner(function: Function) -> Function:
     """Declares a function that kernels call; Python never does."""
-    compiled: Function = numba.njit(nogil=True)(function)
-    return compiled
+    return cast(Function, numba.njit(nogil=True)(function))
+
+
+@inner
+def whole(value: Any) -> int:
+    """An integer of any width as int64: an unsigned and a signed one would otherwise meet as floats."""
+    return np.int64(value)  # type: ignore[return-value]  # numba's int and numpy's int64 are one
 
 
 def compile_all() -> None:
@@ -102,19 +108,20 @@ class _StampedByPackage:
         return _sources_digest()
 
 
-class ConfiguredCache(_StampedByPackage, caching.UserProvidedCacheLocator):  # type: ignore[misc]
+class ConfiguredCache(_StampedByPackage, caching.UserProvidedCacheLocator):
     """In `NUMBA_CACHE_DIR`."""
 
 
-class PackageCache(_StampedByPackage, caching.InTreeCacheLocator):  # type: ignore[misc]
+class PackageCache(_StampedByPackage, caching.InTreeCacheLocator):
     """In `__pycache__` beside the sources."""
 
 
-class UserCache(_StampedByPackage, caching.UserWideCacheLocator):  # type: ignore[misc]
+class UserCache(_StampedByPackage, caching.UserWideCacheLocator):
     """In the cache directory of the user."""
 
 
-if not numba.config.CACHE_LOCATOR_CLASSES:
-    numba.config.CACHE_LOCATOR_CLASSES = ",".join(
-        f"{locator.__module__}.{locator.__qualname__}" for locator in (ConfiguredCache, PackageCache, UserCache)
+_CACHES = (ConfiguredCache, PackageCache, UserCache)
+if not numba.config.CACHE_LOCATOR_CLASSES:  # type: ignore[attr-defined]  # numba fills its settings at run time
+    numba.config.CACHE_LOCATOR_CLASSES = ",".join(  # type: ignore[attr-defined]
+        f"{cache.__module__}.{cache.__qualname__}" for cache in _CACHES
     )

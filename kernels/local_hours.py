@@ -3,20 +3,19 @@
 Bit b of the mask of an hour stands for its wall-clock minute b. Where no clock changes nearby a mask is
 arithmetic on the ends of intervals; an hour that a clock change touches is walked minute by minute. A wall
 time that is skipped stands for the first minute after the gap, one that comes twice for its first occurrence.
-
-Intervals of the day are half-open minutes [start, end) and may cross midnight.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import inner
+from kernels.jit import inner, whole
 from kernels.words import NONE
-from kernels.zones import segment_at
+from kernels.zones import Clock, offset_at, segment_at
 
 MINUTE = 60
 HOUR = 3_600
-DAY = 86_400
 DAY_MINUTES = 1_440
 WHOLE_HOUR = (1 << 60) - 1
 FOREVER = 2**62
@@ -29,9 +28,31 @@ HOURS_MAX = 160
 """More local hours than 72 hours can touch, with a day skipped and another one repeated among them."""
 
 
+class Permission(NamedTuple):
+    """When someone may be reached. Windows are half-open minutes of the local day and may cross midnight."""
+
+    first_minute: int
+    """The earliest minute, in seconds since the epoch."""
+    ends_at: int
+    """Instants from here on are too late; `FOREVER` where there is no end."""
+    window_start: int
+    window_end: int
+    quiet_start: int
+    quiet_end: int
+
+
+class Hours(NamedTuple):
+    """Room for `HOURS_MAX` local hours, in order."""
+
+    walls: NDArray[np.int64]
+    """Local seconds each starts at."""
+    masks: NDArray[np.int64]
+    """[2, HOURS_MAX]: its permitted minutes, in row 0 for e-mail, in row 1 for the other channels."""
+
+
 @inner
 def is_inside(minute_of_day: int, start: int, end: int) -> bool:
-    """Whether [start, end) of the day, which may cross midnight, holds the minute; nothing where they are equal."""
+    """Whether [start, end) of the day, which may cross midnight, holds the minute; empty if start == end."""
     if start <= end:
         return start <= minute_of_day < end
     return minute_of_day >= start or minute_of_day < end
@@ -44,13 +65,22 @@ def _minutes_below(end: int) -> int:
 
 
 @inner
-def hour_mask(hour: int, start: int, end: int) -> int:
+def _hour_mask(hour: int, start: int, end: int) -> int:
     """The mask of those minutes of the hour of the day that `is_inside` holds."""
     below_start = _minutes_below(start - 60 * hour)
     below_end = _minutes_below(end - 60 * hour)
     if start <= end:
         return below_end & ~below_start
     return below_end | (WHOLE_HOUR & ~below_start)
+
+
+@inner
+def window_masks(start: int, end: int) -> NDArray[np.int64]:
+    """The masks of the 24 hours of the day for a send window."""
+    masks = np.empty(24, np.int64)
+    for hour in range(24):
+        masks[hour] = WHOLE_HOUR if start == end else _hour_mask(hour, start, end)
+    return masks
 
 
 @inner
@@ -86,73 +116,50 @@ def bit_at(mask: int, rank: int) -> int:
 
 
 @inner
-def first_at_wall(
-    begins: NDArray[np.int64], offsets: NDArray[np.int32], segment: int, last_segment: int, wall: int
-) -> int:
-    """The minute of the first instant, from `segment` on, at which clocks have reached the wall time.
+def minute_at_wall(clock: Clock, wall: int) -> int:
+    """The minute of the first instant of the clock at which it has reached a wall time.
 
     That is the first occurrence of a wall time that exists, and the end of the gap for one that is skipped.
     """
-    while segment < last_segment and wall >= begins[segment + 1] + offsets[segment]:
+    segment = clock.first
+    while segment < clock.last and wall >= clock.begins[segment + 1] + clock.offsets[segment]:
         segment += 1
-    return max(begins[segment], wall - offsets[segment]) // MINUTE * MINUTE
+    return whole(max(clock.begins[segment], wall - clock.offsets[segment]) // MINUTE * MINUTE)
 
 
 @inner
-def _within(mask: int, first: int, lower: int, upper: int) -> int:
-    """Those minutes of an hour under way from `first` on that start in [lower, upper)."""
-    if first < lower:
-        mask &= ~_minutes_below((lower - first) // MINUTE)
-    if first + HOUR > upper:
-        mask &= _minutes_below(-((first - upper) // MINUTE))
-    return mask
-
-
-@inner
-def list_hours(
-    offset: int,
-    lower: int,
+def _put_hour(
+    hours: Hours,
+    place: int,
+    wall: int,
+    minute: int,
     upper: int,
-    window_masks: NDArray[np.int64],
-    quiet_start: int,
-    quiet_end: int,
-    walls: NDArray[np.int64],
-    masks: NDArray[np.int64],
-) -> int:
-    """Lists the local hours of the minutes [lower, upper), where one offset holds; returns how many.
-
-    Writes to `walls` the local seconds each starts at, and to `masks` its permitted minutes for e-mail (row 0)
-    and for the other channels (row 1). The list ends where the number of its first hour, which may be half
-    over, comes round: what an hour lacks, those of the same number on later days lack too.
-    """
-    wall = (lower + offset) // HOUR * HOUR
+    permission: Permission,
+    window: NDArray[np.int64],
+) -> None:
+    """Writes the local hour at `wall` that runs from `minute` on without a clock change."""
     hour = wall // HOUR % 24
-    count = 0
-    while count <= 24 and wall - offset < upper:
-        mask = _within(window_masks[hour], wall - offset, lower, upper)
-        walls[count] = wall
-        masks[0, count] = mask
-        masks[1, count] = mask & ~hour_mask(hour, quiet_start, quiet_end)
-        count += 1
-        wall += HOUR
-        hour = hour + 1 if hour < 23 else 0
-    return count
+    mask = window[hour]
+    if minute < permission.first_minute:
+        mask &= ~_minutes_below((permission.first_minute - minute) // MINUTE)
+    if minute + HOUR > upper:
+        mask &= _minutes_below(-((minute - upper) // MINUTE))
+    hours.walls[place] = wall
+    hours.masks[0, place] = mask
+    hours.masks[1, place] = mask & ~_hour_mask(hour, permission.quiet_start, permission.quiet_end)
 
 
 @inner
 def _walk_hour(
-    begins: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    first_segment: int,
-    last_segment: int,
+    hours: Hours,
+    place: int,
     wall: int,
-    lower: int,
+    clock: Clock,
     upper: int,
-    window_masks: NDArray[np.int64],
-    quiet_start: int,
-    quiet_end: int,
-) -> tuple[int, int]:
-    """The masks of the local hour at `wall`, for e-mail and for the other channels, minute by minute.
+    permission: Permission,
+    window: NDArray[np.int64],
+) -> None:
+    """Writes the local hour at `wall`, minute by minute.
 
     A minute that a clock change moved is judged at the local time it moved to, and counted once.
     """
@@ -160,75 +167,81 @@ def _walk_hour(
     for_others = 0
     before = NONE
     for bit in range(60):
-        minute = first_at_wall(begins, offsets, first_segment, last_segment, wall + bit * MINUTE)
-        if lower <= minute < upper and minute != before:
-            segment = segment_at(begins, first_segment, last_segment + 1, minute)
-            minute_of_day = (minute + offsets[segment]) // MINUTE % DAY_MINUTES
-            if window_masks[minute_of_day // 60] >> (minute_of_day % 60) & 1:
+        minute = minute_at_wall(clock, wall + bit * MINUTE)
+        if permission.first_minute <= minute < upper and minute != before:
+            minute_of_day = (minute + offset_at(clock, minute)) // MINUTE % DAY_MINUTES
+            if window[minute_of_day // 60] >> (minute_of_day % 60) & 1:
                 for_email |= 1 << bit
-                if not is_inside(minute_of_day, quiet_start, quiet_end):
+                if not is_inside(minute_of_day, permission.quiet_start, permission.quiet_end):
                     for_others |= 1 << bit
         before = minute
-    return for_email, for_others
+    hours.walls[place] = wall
+    hours.masks[0, place] = for_email
+    hours.masks[1, place] = for_others
 
 
 @inner
-def list_hours_at_change(
-    begins: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    first_segment: int,
-    last_segment: int,
-    lower: int,
-    upper: int,
-    window_masks: NDArray[np.int64],
-    quiet_start: int,
-    quiet_end: int,
-    walls: NDArray[np.int64],
-    masks: NDArray[np.int64],
-) -> int:
-    """`list_hours` where clocks change: every local hour that has a minute in [lower, upper), skipped ones too.
+def _list_plain_hours(hours: Hours, clock: Clock, upper: int, permission: Permission, window: NDArray[np.int64]) -> int:
+    """`list_hours` where the first offset of the clock holds throughout.
 
-    `first_segment` is the one that held `CHANGE_REACH` before `lower`.
+    The list ends where the number of its first hour, which may be half over, comes round: what an hour lacks,
+    those of the same number on later days lack too.
     """
-    wall = lower + offsets[first_segment]
-    segment = first_segment
-    while segment < last_segment and begins[segment + 1] <= lower:
-        segment += 1
-        wall = min(wall, lower + offsets[segment])
-    wall = wall // HOUR * HOUR
+    offset = clock.offsets[clock.first]
+    wall = (permission.first_minute + offset) // HOUR * HOUR
     count = 0
-    while count < HOURS_MAX:
-        first = first_at_wall(begins, offsets, first_segment, last_segment, wall)
-        if first >= upper:
-            break
-        segment = segment_at(begins, first_segment, last_segment + 1, first)
-        change = begins[segment + 1] if segment < last_segment else FOREVER
-        if first + offsets[segment] == wall and first + HOUR <= change:
-            hour = wall // HOUR % 24
-            mask = _within(window_masks[hour], first, lower, upper)
-            masks[0, count] = mask
-            masks[1, count] = mask & ~hour_mask(hour, quiet_start, quiet_end)
-        else:
-            masks[0, count], masks[1, count] = _walk_hour(
-                begins, offsets, first_segment, last_segment, wall, lower, upper, window_masks, quiet_start, quiet_end
-            )
-        walls[count] = wall
+    while count <= 24 and wall - offset < upper:
+        _put_hour(hours, count, wall, wall - offset, upper, permission, window)
         count += 1
         wall += HOUR
     return count
 
 
 @inner
-def best_hour(
-    walls: NDArray[np.int64], masks: NDArray[np.int64], count: int, weights: NDArray[np.float64]
-) -> int:
-    """The listed hour of highest weight, of equals the first, among those with a permitted minute; -1 if none."""
+def list_hours(hours: Hours, clock: Clock, upper: int, permission: Permission, window: NDArray[np.int64]) -> int:
+    """Lists the local hours that have a minute in [permission.first_minute, upper), and returns how many.
+
+    Args:
+        hours: written to; hours without a permitted minute may be among them, and skipped ones are.
+        clock: from `CHANGE_REACH` before the first minute on.
+        upper: not after permission.ends_at.
+        permission: as the masks shall be.
+        window: the `window_masks` of the permission.
+    """
+    first_minute = permission.first_minute
+    if clock.first == clock.last or clock.begins[clock.first + 1] >= upper:
+        return _list_plain_hours(hours, clock, upper, permission, window)
+    segment = clock.first
+    wall = first_minute + clock.offsets[segment]
+    while segment < clock.last and clock.begins[segment + 1] <= first_minute:
+        segment += 1
+        wall = min(wall, first_minute + clock.offsets[segment])
+    wall = wall // HOUR * HOUR
+    count = 0
+    while count < HOURS_MAX:
+        minute = minute_at_wall(clock, wall)
+        if minute >= upper:
+            break
+        segment = segment_at(clock, minute)
+        change = clock.begins[segment + 1] if segment < clock.last else FOREVER
+        if minute + clock.offsets[segment] == wall and minute + HOUR <= change:
+            _put_hour(hours, count, wall, minute, upper, permission, window)
+        else:
+            _walk_hour(hours, count, wall, clock, upper, permission, window)
+        count += 1
+        wall += HOUR
+    return count
+
+
+@inner
+def best_hour(walls: NDArray[np.int64], masks: NDArray[np.int64], count: int, weights: NDArray[np.float64]) -> int:
+    """The place of the hour of highest weight, of equals the first, with a permitted minute; -1 if none."""
     best = -1
     best_weight = 0.0
-    for listed in range(count):
-        if masks[listed] != 0:
-            weight = weights[walls[listed] // HOUR % 24]
+    for place in range(count):
+        if masks[place] != 0:
+            weight = weights[walls[place] // HOUR % 24]
             if best < 0 or weight > best_weight:
-                best = listed
+                best = place
                 best_weight = weight
     return best

@@ -2,15 +2,17 @@
 
 Score = w0 · customer type + w1 · engagement + w2 · device + w3 · urgency + w4 · time of day, each factor in
 [0, 1], summed left to right in float64. The i-th (from 0) of n preferred channels adds 0.10 · (n - i) / n.
-Order: tier lower first, value higher first, cost lower first, then channel order. Contract, section 4, step 3.
+Order: tier lower first, value higher first, cost lower first, then channel order.
+
+Formula: contract, section 4, step 3.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import INTEGER, column, inner, kernel, out
+from kernels.jit import INTEGER, column, inner, kernel, out, whole
 from kernels.words import CHANNEL_COUNT, NO_CHANNEL, NOT_PREFERRED
-from kernels.zones import segment_at, zone_tables
+from kernels.zones import clock_from, offset_at, zone_tables
 
 _VALUE_SCALE = 1e9
 _HOUR = 3_600
@@ -35,10 +37,10 @@ def _goes_before(
 ) -> bool:
     """Whether `channel`, which comes after `other` in channel order, is tried before it."""
     if tiers[channel] != tiers[other]:
-        return tiers[channel] < tiers[other]
+        return bool(tiers[channel] < tiers[other])
     if values[channel] != values[other]:
-        return values[channel] > values[other]
-    return costs[channel] < costs[other]
+        return bool(values[channel] > values[other])
+    return bool(costs[channel] < costs[other])
 
 
 @inner
@@ -82,10 +84,9 @@ def _rank(
 ) -> None:  # fmt: skip
     time_of_day = _time_of_day(hour_weights)
     for i in range(candidates.shape[0]):
-        low = np.int64(starts[zone[i]])
-        high = np.int64(starts[zone[i] + 1])
-        hour = (now + offsets[segment_at(begins, low, high, now)]) // _HOUR % 24
-        preferred = np.int64(preference_count[i])
+        clock = clock_from(begins, offsets, starts, whole(zone[i]), now)
+        hour = (now + offset_at(clock, now)) // _HOUR % 24
+        preferred = whole(preference_count[i])
         for channel in range(CHANNEL_COUNT):
             value = (
                 factor_weights[0] * customer_type_factors[customer_type[i], channel]
@@ -94,11 +95,11 @@ def _rank(
                 + factor_weights[3] * urgency_factors[channel]
                 + factor_weights[4] * time_of_day[channel, customer_type[i], hour]
             )
-            place = np.int64(preference_rank[i, channel])
+            place = whole(preference_rank[i, channel])
             if place != NOT_PREFERRED:
                 value += 0.10 * (preferred - place) / preferred
             out_value[i, channel] = np.int64(np.rint(value * _VALUE_SCALE))
-        _order(np.int64(candidates[i]), tiers, out_value[i], costs, out_order[i])
+        _order(whole(candidates[i]), tiers, out_value[i], costs, out_order[i])
 
 
 def rank(
@@ -143,13 +144,13 @@ def rank(
         tiers: i64[7], the campaign's priority; an unlisted channel has a tier above all listed ones.
         costs: i64[7], micro-units.
         out_order: u8[n, 7], the candidates in the order to try them, then `NO_CHANNEL`.
-        out_value: i64[n, 7], score plus boost of every channel, candidate or not, in 1e-9 units, ties to even.
+        out_value: i64[n, 7], score plus boost of all 7 channels in units of 1e-9, ties to even.
 
     Raises:
         TypeError: an array is of another dtype, rank or layout.
     """
     _rank(
         now, candidates, customer_type, device, zone, preference_rank, preference_count,
-        factor_weights, customer_type_factors, engagement_factors, device_factors, urgency_factors, hour_weights,
-        tiers, costs, *zone_tables(), out_order, out_value,
+        factor_weights, customer_type_factors, engagement_factors, device_factors, urgency_factors,
+        hour_weights, tiers, costs, *zone_tables(), out_order, out_value,
     )  # fmt: skip

@@ -1,224 +1,170 @@
 """When to send: an instant per recipient and channel.
 
-A minute is the UTC second it starts at, and its instant is max(minute, now). It is permitted if its instant is
-in the campaign's period, the recipient's local minute of the day is in the send window and, e-mail apart,
+A minute is the UTC second it starts at, and its instant is max(minute, now). It is permitted if its instant
+is in the campaign's period, the recipient's local minute of the day is in the send window and, e-mail apart,
 outside the recipient's quiet hours. Windows are half-open, may cross midnight, and restrict nothing where
 start equals end.
 
 Urgency high takes the first permitted minute. Normal and low look at the local hours of the next 24 and 72
-hours: of those with a permitted minute the one of highest weight, of equals the earliest, and in it the minute
-that the recipient's spread points at; where there is none, the first permitted minute after.
+hours: of those with a permitted minute the one of highest weight, of equals the earliest, and in it the
+minute that the recipient's spread points at; where there is none, the first permitted minute after.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import INTEGER, column, inner, kernel, out
+from kernels.jit import INTEGER, column, inner, kernel, out, whole
 from kernels.local_hours import (
     CHANGE_REACH,
-    DAY,
     DAY_MINUTES,
     FOREVER,
     HOUR,
     HOURS_MAX,
     MINUTE,
-    WHOLE_HOUR,
+    Hours,
+    Permission,
     best_hour,
     bit_at,
     bit_count,
-    first_at_wall,
-    hour_mask,
     is_inside,
     list_hours,
-    list_hours_at_change,
+    minute_at_wall,
+    window_masks,
 )
 from kernels.words import CHANNEL_COUNT, EMAIL, HIGH, LOW, NONE, TRANSACTIONAL
-from kernels.zones import segment_at, zone_tables
+from kernels.zones import Clock, clock_from, offset_at, segment_at, zone_tables
+
+_DAY = 86_400
 
 
 @inner
-def _is_permitted(minute_of_day: int, window_start: int, window_end: int, quiet_start: int, quiet_end: int) -> bool:
-    in_window = window_start == window_end or is_inside(minute_of_day, window_start, window_end)
-    return in_window and not is_inside(minute_of_day, quiet_start, quiet_end)
+def _for_email(permission: Permission) -> Permission:
+    """The same without quiet hours, which never hold e-mail."""
+    return Permission(permission.first_minute, permission.ends_at, permission.window_start, permission.window_end, 0, 0)
 
 
 @inner
-def _first_permitted(
-    begins: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    segment: int,
-    last_segment: int,
-    minute: int,
-    ends_at: int,
-    window_start: int,
-    window_end: int,
-    quiet_start: int,
-    quiet_end: int,
-) -> int:
-    """The first permitted minute from `minute` on, before `ends_at`; NONE if there is none."""
-    while minute < ends_at:
-        while segment < last_segment and begins[segment + 1] <= minute:
-            segment += 1
-        change = begins[segment + 1] if segment < last_segment else FOREVER
-        minute_of_day = (minute + offsets[segment]) // MINUTE % DAY_MINUTES
+def _wait_minutes(minute_of_day: int, permission: Permission) -> int:
+    """0 if window and quiet hours permit the minute of the day, else how long the first of them does not."""
+    start, end = permission.window_start, permission.window_end
+    if start != end and not is_inside(minute_of_day, start, end):
+        return (start - minute_of_day) % DAY_MINUTES
+    if is_inside(minute_of_day, permission.quiet_start, permission.quiet_end):
+        return (permission.quiet_end - minute_of_day) % DAY_MINUTES
+    return 0
+
+
+@inner
+def _first_permitted(clock: Clock, permission: Permission, minute: int) -> int:
+    """The first permitted minute from `minute` on; NONE if there is none."""
+    segment = segment_at(clock, minute)
+    while minute < permission.ends_at:
+        change = clock.begins[segment + 1] if segment < clock.last else FOREVER
         waited = 0
-        while minute < change and minute < ends_at:
-            if window_start != window_end and not is_inside(minute_of_day, window_start, window_end):
-                step = (window_start - minute_of_day) % DAY_MINUTES
-            elif is_inside(minute_of_day, quiet_start, quiet_end):
-                step = (quiet_end - minute_of_day) % DAY_MINUTES
-            else:
+        while minute < change and minute < permission.ends_at:
+            wait = _wait_minutes((minute + clock.offsets[segment]) // MINUTE % DAY_MINUTES, permission)
+            if wait == 0:
                 return minute
-            waited += step
+            waited += wait
             if waited >= DAY_MINUTES:  # no minute of any day is permitted
                 return NONE
-            minute += step * MINUTE
-            minute_of_day = (minute_of_day + step) % DAY_MINUTES
+            minute += wait * MINUTE
         if minute >= change:
             minute = -(-change // MINUTE) * MINUTE
+            segment += 1
     return NONE
 
 
 @inner
 def _take_fixed(
-    instant: int,
-    offset: int,
-    candidates: int,
-    window_start: int,
-    window_end: int,
-    quiet_start: int,
-    quiet_end: int,
-    out_instant: NDArray[np.int64],
+    instant: int, clock: Clock, permission: Permission, candidates: int, out_instant: NDArray[np.int64]
 ) -> None:
-    """A time that was asked for: `instant` where the minute that holds it is permitted."""
-    minute_of_day = (instant // MINUTE * MINUTE + offset) // MINUTE % DAY_MINUTES
+    """A time that was asked for: `instant`, where the minute that holds it is permitted."""
+    minute = instant // MINUTE * MINUTE
+    minute_of_day = (minute + offset_at(clock, minute)) // MINUTE % DAY_MINUTES
     for channel in range(CHANNEL_COUNT):
-        quiet_until = quiet_start if channel == EMAIL else quiet_end
-        if candidates >> channel & 1 and _is_permitted(
-            minute_of_day, window_start, window_end, quiet_start, quiet_until
-        ):
-            out_instant[channel] = instant
+        if candidates >> channel & 1:
+            allowed = _for_email(permission) if channel == EMAIL else permission
+            if _wait_minutes(minute_of_day, allowed) == 0:
+                out_instant[channel] = instant
 
 
 @inner
 def _take_first(
-    begins: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    segment: int,
-    last_segment: int,
-    candidates: int,
-    minute: int,
-    ends_at: int,
-    window_start: int,
-    window_end: int,
-    quiet_start: int,
-    quiet_end: int,
-    out_instant: NDArray[np.int64],
+    minute: int, clock: Clock, permission: Permission, candidates: int, out_instant: NDArray[np.int64]
 ) -> None:
     """The first permitted minute from `minute` on, for each of the candidates."""
     if candidates & 1 << EMAIL:
-        out_instant[EMAIL] = _first_permitted(
-            begins, offsets, segment, last_segment, minute, ends_at, window_start, window_end, 0, 0
-        )
+        out_instant[EMAIL] = _first_permitted(clock, _for_email(permission), minute)
     if candidates & ~(1 << EMAIL):
-        found = _first_permitted(
-            begins, offsets, segment, last_segment, minute, ends_at, window_start, window_end, quiet_start, quiet_end
-        )
-        for channel in range(EMAIL + 1, CHANNEL_COUNT):
-            if candidates >> channel & 1:
+        found = _first_permitted(clock, permission, minute)
+        for channel in range(CHANNEL_COUNT):
+            if channel != EMAIL and candidates >> channel & 1:
                 out_instant[channel] = found
 
 
-@inner
-def _take_best_hours(
-    begins: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    first_segment: int,
-    last_segment: int,
-    candidates: int,
-    walls: NDArray[np.int64],
-    masks: NDArray[np.int64],
-    listed: int,
-    weights: NDArray[np.float64],
-    customer_type: int,
-    spread: np.uint64,
-    out_instant: NDArray[np.int64],
-) -> int:
-    """A minute of the best of the listed hours for each candidate; returns the mask of those without any."""
-    without = 0
-    for channel in range(CHANNEL_COUNT):
-        if candidates >> channel & 1:
-            row = masks[0 if channel == EMAIL else 1]
-            best = best_hour(walls, row, listed, weights[channel, customer_type])
-            if best < 0:
-                without |= 1 << channel
-            else:
-                rank = np.int64(spread % np.uint64(bit_count(row[best])))
-                wall = walls[best] + bit_at(row[best], rank) * MINUTE
-                out_instant[channel] = first_at_wall(begins, offsets, first_segment, last_segment, wall)
-    return without
+class _Choices(NamedTuple):
+    """Hours chosen before in the same call: recipients who share zone, quiet hours and type share them."""
+
+    keys: NDArray[np.int64]
+    """[_CHOICES]: whose hours a row has; -1 where it has none yet."""
+    walls: NDArray[np.int64]
+    """[_CHOICES, 7]: local seconds at which the hour starts."""
+    masks: NDArray[np.int64]
+    """[_CHOICES, 7]: its permitted minutes; 0 where no hour has any."""
+
+
+_CHOICES = 509
+"""Rows of `_Choices`; a prime spreads the keys."""
 
 
 @inner
-def _take_hours(
-    begins: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    low: int,
-    segment: int,
-    last_segment: int,
-    candidates: int,
-    lower: int,
+def _choose_hours(
     horizon: int,
-    ends_at: int,
-    window_masks: NDArray[np.int64],
-    window_start: int,
-    window_end: int,
-    quiet_start: int,
-    quiet_end: int,
-    walls: NDArray[np.int64],
-    masks: NDArray[np.int64],
+    clock: Clock,
+    permission: Permission,
+    window: NDArray[np.int64],
+    hours: Hours,
     weights: NDArray[np.float64],
     customer_type: int,
+    out_walls: NDArray[np.int64],
+    out_masks: NDArray[np.int64],
+) -> None:
+    """The best hour of each channel before the horizon."""
+    count = list_hours(hours, clock, min(horizon, permission.ends_at), permission, window)
+    for channel in range(CHANNEL_COUNT):
+        masks = hours.masks[0 if channel == EMAIL else 1]
+        best = best_hour(hours.walls, masks, count, weights[channel, customer_type])
+        out_walls[channel] = hours.walls[best] if best >= 0 else 0
+        out_masks[channel] = masks[best] if best >= 0 else 0
+
+
+@inner
+def _take_chosen(
+    horizon: int,
+    clock: Clock,
+    permission: Permission,
+    walls: NDArray[np.int64],
+    masks: NDArray[np.int64],
     spread: np.uint64,
+    candidates: int,
     out_instant: NDArray[np.int64],
 ) -> None:
-    """A minute of the best hour before `horizon` for each candidate, else the first permitted one after it."""
-    upper = min(horizon, ends_at)
-    before = segment_at(begins, low, last_segment + 1, lower - CHANGE_REACH)
-    if before == segment and (segment == last_segment or begins[segment + 1] >= upper):
-        listed = list_hours(offsets[segment], lower, upper, window_masks, quiet_start, quiet_end, walls, masks)
-    else:
-        listed = list_hours_at_change(
-            begins, offsets, before, last_segment, lower, upper, window_masks, quiet_start, quiet_end, walls, masks
-        )
-    without = _take_best_hours(
-        begins, offsets, before, last_segment, candidates,
-        walls, masks, listed, weights, customer_type, spread, out_instant,
-    )  # fmt: skip
-    if without:
-        after = max(lower, -(-horizon // MINUTE) * MINUTE)
-        _take_first(
-            begins, offsets, segment, last_segment, without, after, ends_at,
-            window_start, window_end, quiet_start, quiet_end, out_instant,
-        )  # fmt: skip
-
-
-@inner
-def _offset_at(
-    begins: NDArray[np.int64], offsets: NDArray[np.int32], low: int, high: int, guess: int, instant: int
-) -> int:
-    """The offset at `instant` of the zone with the segments [low, high); quick where `guess` is its segment."""
-    if begins[guess] > instant or (guess + 1 < high and begins[guess + 1] <= instant):
-        guess = segment_at(begins, low, high, instant)
-    return np.int64(offsets[guess])
-
-
-@inner
-def _window_masks(window_start: int, window_end: int) -> NDArray[np.int64]:
-    masks = np.empty(24, np.int64)
-    for hour in range(24):
-        masks[hour] = WHOLE_HOUR if window_start == window_end else hour_mask(hour, window_start, window_end)
-    return masks
+    """A minute of the chosen hour for each candidate; without one, the first permitted from the horizon on."""
+    without_hour = 0
+    for channel in range(CHANNEL_COUNT):
+        if candidates >> channel & 1:
+            if masks[channel] == 0:
+                without_hour |= 1 << channel
+            else:
+                rank = whole(spread % np.uint64(bit_count(masks[channel])))
+                wall = walls[channel] + bit_at(masks[channel], rank) * MINUTE
+                out_instant[channel] = minute_at_wall(clock, wall)
+    if without_hour:
+        after = max(permission.first_minute, -(-horizon // MINUTE) * MINUTE)
+        _take_first(after, clock, permission, without_hour, out_instant)
 
 
 @kernel(
@@ -239,51 +185,52 @@ def _send_times(
 ) -> None:  # fmt: skip
     ends_at = FOREVER if ends_at == NONE else ends_at
     asked = max(send_at, now)
-    lower = now // MINUTE * MINUTE if now >= starts_at else -(-starts_at // MINUTE) * MINUTE
+    first_minute = now // MINUTE * MINUTE if now >= starts_at else -(-starts_at // MINUTE) * MINUTE
     horizon = now + (72 if mode == LOW else 24) * HOUR
-    window_masks = _window_masks(window_start, window_end)
-    walls = np.empty(HOURS_MAX, np.int64)
-    masks = np.empty((2, HOURS_MAX), np.int64)
-    campaign_low = np.int64(starts[campaign_zone])
-    campaign_high = np.int64(starts[campaign_zone + 1])
-    campaign_segment = segment_at(begins, campaign_low, campaign_high, now)
+    window = window_masks(window_start, window_end)
+    hours = Hours(np.empty(HOURS_MAX, np.int64), np.empty((2, HOURS_MAX), np.int64))
+    choices = _Choices(
+        np.full(_CHOICES, -1, np.int64),
+        np.empty((_CHOICES, CHANNEL_COUNT), np.int64),
+        np.empty((_CHOICES, CHANNEL_COUNT), np.int64),
+    )
+    zone_count = starts.shape[0] - 1
+    campaign_clock = clock_from(begins, offsets, starts, campaign_zone, now)
     for i in range(candidates.shape[0]):
         instants = out_instant[i]
         instants[:] = NONE
-        channels = np.int64(candidates[i])
-        low = np.int64(starts[zone[i]])
-        last = np.int64(starts[zone[i] + 1]) - 1
-        segment = segment_at(begins, low, last + 1, lower)
-        quiet_from = np.int64(quiet_start[i])
-        quiet_to = np.int64(quiet_end[i])
-        if mode == TRANSACTIONAL or send_at != NONE:
+        channels = whole(candidates[i])
+        clock = clock_from(begins, offsets, starts, whole(zone[i]), first_minute - CHANGE_REACH)
+        permission = Permission(
+            first_minute, ends_at, window_start, window_end, whole(quiet_start[i]), whole(quiet_end[i])
+        )
+        if now >= ends_at:
+            pass
+        elif mode == TRANSACTIONAL or send_at != NONE:
+            if mode == TRANSACTIONAL:
+                permission = Permission(first_minute, ends_at, 0, 0, 0, 0)
             if starts_at <= asked < ends_at:
-                offset = _offset_at(begins, offsets, low, last + 1, segment, asked // MINUTE * MINUTE)
-                if mode == TRANSACTIONAL:
-                    _take_fixed(asked, offset, channels, 0, 0, 0, 0, instants)
-                else:
-                    _take_fixed(asked, offset, channels, window_start, window_end, quiet_from, quiet_to, instants)
-        elif now < ends_at and mode == HIGH:
-            _take_first(
-                begins, offsets, segment, last, channels, lower, ends_at,
-                window_start, window_end, quiet_from, quiet_to, instants,
-            )  # fmt: skip
-        elif now < ends_at:
-            _take_hours(
-                begins, offsets, low, segment, last, channels, lower, horizon, ends_at,
-                window_masks, window_start, window_end, quiet_from, quiet_to,
-                walls, masks, weights, np.int64(customer_type[i]), spread[i], instants,
-            )  # fmt: skip
+                _take_fixed(asked, clock, permission, channels, instants)
+        elif mode == HIGH:
+            _take_first(first_minute, clock, permission, channels, instants)
+        else:
+            customer = whole(customer_type[i])
+            key = permission.quiet_start * DAY_MINUTES + permission.quiet_end
+            key = (key * 2 + customer) * zone_count + whole(zone[i])
+            row = key % _CHOICES
+            walls, masks = choices.walls[row], choices.masks[row]
+            if choices.keys[row] != key:
+                choices.keys[row] = key
+                _choose_hours(horizon, clock, permission, window, hours, weights, customer, walls, masks)
+            _take_chosen(horizon, clock, permission, walls, masks, spread[i], channels, instants)
         for channel in range(CHANNEL_COUNT):
-            if instants[channel] == NONE:
-                out_day[i, channel] = 0
-                out_offset[i, channel] = 0
-            else:
+            out_day[i, channel] = 0
+            out_offset[i, channel] = 0
+            if instants[channel] != NONE:
                 instant = max(instants[channel], now)
-                day_offset = _offset_at(begins, offsets, campaign_low, campaign_high, campaign_segment, instant)
                 instants[channel] = instant
-                out_day[i, channel] = (instant + day_offset) // DAY
-                out_offset[i, channel] = _offset_at(begins, offsets, low, last + 1, segment, instant) // MINUTE
+                out_day[i, channel] = (instant + offset_at(campaign_clock, instant)) // _DAY
+                out_offset[i, channel] = offset_at(clock, instant) // MINUTE
 
 
 def send_times(
@@ -313,8 +260,8 @@ def send_times(
 
     Args:
         now: whole seconds since the epoch, as all instants.
-        mode: `TRANSACTIONAL`, `HIGH`, `NORMAL` or `LOW`. Transactional goes at max(send_at, now) and knows the
-            period alone.
+        mode: `TRANSACTIONAL`, `HIGH`, `NORMAL` or `LOW`. Transactional goes at max(send_at, now) and only the
+            period can forbid it.
         send_at: the instant asked for, kept to the second and `now` if past; `NONE` to choose one.
         candidates: u8[n], bit c set = channel c is looked at.
         zone: u16[n], index into `ZONE_NAMES`.
@@ -326,7 +273,7 @@ def send_times(
         starts_at, ends_at: the period [starts_at, ends_at) of the campaign; `NONE` = open.
         campaign_zone: index into `ZONE_NAMES`.
         out_instant: i64[n, 7], `NONE` where the channel is no candidate or has no permitted minute.
-        out_day: i32[n, 7], days since 1970-01-01 of the campaign-zone local date of the instant; 0 without one.
+        out_day: i32[n, 7], days since 1970-01-01 of the instant's date in the campaign's zone; 0 without one.
         out_offset: i16[n, 7], minutes east of UTC of the recipient at the instant; 0 without one.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 import pytz  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from kernels.jit import inner
+from kernels.jit import inner, whole
 
 ZONE_NAMES: tuple[str, ...] = tuple(sorted(pytz.all_timezones))
 ZONE_INDEX: dict[str, int] = {name: index for index, name in enumerate(ZONE_NAMES)}
@@ -81,8 +81,17 @@ def local_offset(zone: int, instants: NDArray[np.int64]) -> NDArray[np.int32]:
     return found
 
 
+class Clock(NamedTuple):
+    """The segments [first, last] of one zone: its local time from some instant on."""
+
+    begins: NDArray[np.int64]
+    offsets: NDArray[np.int32]
+    first: int
+    last: int
+
+
 @inner
-def segment_at(begins: NDArray[np.int64], low: int, high: int, instant: int) -> int:
+def _segment_at(begins: NDArray[np.int64], low: int, high: int, instant: int) -> int:
     """The segment of [low, high) that holds `instant`; the first must begin at or before it."""
     while high - low > 1:
         middle = (low + high) // 2
@@ -91,3 +100,27 @@ def segment_at(begins: NDArray[np.int64], low: int, high: int, instant: int) -> 
         else:
             high = middle
     return low
+
+
+@inner
+def clock_from(
+    begins: NDArray[np.int64], offsets: NDArray[np.int32], starts: NDArray[np.int32], zone: int, instant: int
+) -> Clock:
+    """The clock of a zone from `instant` on."""
+    high = whole(starts[zone + 1])
+    first = _segment_at(begins, whole(starts[zone]), high, instant)
+    return Clock(begins, offsets, first, high - 1)
+
+
+@inner
+def segment_at(clock: Clock, instant: int) -> int:
+    """The segment that holds an instant not before those of the clock."""
+    if clock.first == clock.last or clock.begins[clock.first + 1] > instant:
+        return clock.first
+    return _segment_at(clock.begins, clock.first, clock.last + 1, instant)
+
+
+@inner
+def offset_at(clock: Clock, instant: int) -> int:
+    """Seconds east of UTC at an instant not before those of the clock."""
+    return whole(clock.offsets[segment_at(clock, instant)])

@@ -1,6 +1,7 @@
 """The zone tables against pytz itself."""
 
 import datetime
+import itertools
 
 import numpy as np
 import pytest
@@ -44,13 +45,13 @@ def test_any_instant(name: str, instant: int) -> None:
 
 def test_no_change_reaches_farther_than_assumed() -> None:
     _, offsets, starts = zone_tables()
-    for low, high in zip(starts[:-1], starts[1:], strict=True):
+    for low, high in itertools.pairwise(starts):
         assert (np.abs(np.diff(offsets[low:high])) <= CHANGE_REACH).all()
 
 
 def test_changes_of_a_zone_lie_apart() -> None:
     begins, _, starts = zone_tables()
-    for low, high in zip(starts[:-1], starts[1:], strict=True):
+    for low, high in itertools.pairwise(starts):
         changes = begins[low + 1 : high]
         assert (np.diff(changes[changes > 0]) > 2 * CHANGE_REACH).all()
 
