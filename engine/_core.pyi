@@ -37,6 +37,7 @@ An answer is the number of rows as u32 and then the columns, little-endian, with
 class Admission:
     """A part that is being decided. `len()` is its number of recipients."""
 
+    def __len__(self) -> int: ...
     @property
     def campaign_id(self) -> str: ...
     @property
@@ -105,7 +106,7 @@ class Shard:
     def lift(self, id: str, channel: int | None) -> bool:
         """Lifts such a stop; False if there was none."""
 
-    def apply_events(self, events: list[tuple[str, int, str, int | None]]) -> list[int]:
+    def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
         """Takes (id, type, message id, value); the codes of their EVENT_STATUSES."""
 
     def message(self, message_id: str) -> dict[str, Any] | None:

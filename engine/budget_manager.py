@@ -31,9 +31,7 @@ Grants = dict[Bucket, tuple[int, bool]]
 class Ledger(Protocol):
     """Who owns the limits."""
 
-    def acquire(
-        self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]
-    ) -> Grants:
+    def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
         """Takes back all that this shard held of a campaign, notes what it spent, and grants what it needs.
 
         A repeated `sequence` gets the first answer again. A bucket granted less than asked must be the last of it.

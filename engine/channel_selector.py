@@ -70,6 +70,7 @@ class ChannelSelector:
             self._hour_weights,
             rules.tiers,
             rules.cost_column,
-            *ranking,
+            ranking.order,
+            ranking.values,
         )
         return ranking

@@ -147,9 +147,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(
-            "--config", f"takes a readable TOML file; {path}: {error.strerror}"
-        ) from None
+        raise ConfigurationError("--config", f"takes a readable TOML file; {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError("--config", f"takes a TOML file; {path}: {error}") from None
 
@@ -265,9 +263,7 @@ def _checked(settings: Settings) -> Settings:
         raise ConfigurationError("limits.bytes_in_flight_max", "takes no less than limits.body_bytes_max")
     for key in settings.api_keys:
         if not re.fullmatch(r"[!-+\--~]+", key):
-            raise ConfigurationError(
-                "api_keys", "takes keys of visible ASCII characters, no comma and no space"
-            )
+            raise ConfigurationError("api_keys", "takes keys of visible ASCII characters, no comma and no space")
     if not settings.api_keys and not is_loopback(settings.host):
         raise ConfigurationError("host", "takes a loopback address such as 127.0.0.1 while api_keys is empty")
     return msgspec.structs.replace(

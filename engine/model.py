@@ -128,6 +128,11 @@ class Campaign(_CampaignFields, frozen=True):
         """The currency of its budget and costs."""
         return (self.budget or Budget()).currency
 
+    def changes_fixed_by_messages(self, old: Campaign) -> list[str]:
+        """What differs from `old` that may not change once the campaign has messages."""
+        fixed = ("category", "timezone", "currency")
+        return [name for name in fixed if getattr(self, name) != getattr(old, name)]
+
     def state(self, now: int, paused: bool) -> CampaignState:
         """Its state at `now`: over is ended, even if paused; paused is so even before it starts."""
         if self.ends_at is not None and now >= self.ends_at:
@@ -193,11 +198,7 @@ def decode_campaign(body: bytes, id_from_path: str, settings: Settings | None = 
 
 def _contradictions(campaign: Campaign) -> list[FieldError]:
     errors = []
-    if (
-        campaign.starts_at is not None
-        and campaign.ends_at is not None
-        and campaign.ends_at <= campaign.starts_at
-    ):
+    if campaign.starts_at is not None and campaign.ends_at is not None and campaign.ends_at <= campaign.starts_at:
         errors.append(("/ends_at", "takes an instant after starts_at"))
     if campaign.limits.per_minute is not None:
         errors.append(("/limits/per_minute", "is not built yet: leave it out"))

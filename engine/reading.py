@@ -60,9 +60,7 @@ def fault_of(error: msgspec.ValidationError, value: Any, kind: type) -> FieldErr
         return pointer([*steps, _unknown_channel(_at(value, steps))]), "is not a channel"
     if field := _FIELD.fullmatch(message):
         unknown = field[1] == "contains unknown"
-        return pointer(
-            [*steps, field[2][:_NAME_LENGTH_MAX]]
-        ), "is not a field here" if unknown else "is required"
+        return pointer([*steps, field[2][:_NAME_LENGTH_MAX]]), "is not a field here" if unknown else "is required"
     return pointer(steps), message[:1].lower() + message[1:]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from engine._core import CHANNELS, URGENCIES
+from engine._core import URGENCIES
 from engine.config import Settings, channel_gaps
-from engine.model import Campaign, Window
+from engine.model import CHANNEL_NAMES, Campaign, Channel, Window
 from kernels import NONE, ZONE_INDEX
 
 __all__ = ["UNLISTED_TIER", "Rules", "rules_of"]
@@ -63,7 +64,7 @@ class Rules:
 
 def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
     """Compiles a campaign."""
-    costs = [int(campaign.costs[name]) for name in CHANNELS]
+    costs = [int(campaign.costs[name]) for name in CHANNEL_NAMES]
     priority = campaign.channels.priority
     budget = campaign.budget
     return Rules(
@@ -88,14 +89,14 @@ def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
         limits_daily_messages=campaign.limits.daily_messages is not None,
         urgency=URGENCIES.index(campaign.urgency),
         window=_minutes(campaign.send_window),
-        tiers=np.array([priority.get(name, UNLISTED_TIER) for name in CHANNELS], dtype=np.int64),  # type: ignore[call-overload]
+        tiers=np.array([priority.get(name, UNLISTED_TIER) for name in CHANNEL_NAMES], dtype=np.int64),
         cost_column=np.array(costs, dtype=np.int64),
     )
 
 
-def channel_mask(names: object) -> int:
+def channel_mask(names: Container[Channel]) -> int:
     """Bit c for each channel c among `names`."""
-    return sum(1 << code for code, name in enumerate(CHANNELS) if name in names)  # type: ignore[operator]
+    return sum((1 << code for code, name in enumerate(CHANNEL_NAMES) if name in names), start=0)
 
 
 def _minutes(window: Window | None) -> tuple[int, int]:

@@ -64,6 +64,8 @@ class SendTimeScheduler:
             *rules.window,
             *rules.period,
             rules.zone,
-            *times,
+            times.instants,
+            times.days,
+            times.offsets,
         )
         return times

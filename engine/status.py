@@ -84,9 +84,7 @@ def _channel(tallies: Sequence[Tally], index: int) -> Counter[str]:
     return total
 
 
-def _budget(
-    campaign: Campaign, tallies: Sequence[Tally], channels: Sequence[Counter[str]], now: int
-) -> dict[str, Any]:
+def _budget(campaign: Campaign, tallies: Sequence[Tally], channels: Sequence[Counter[str]], now: int) -> dict[str, Any]:
     budget = campaign.budget or Budget()
     committed = sum(channel["committed"] for channel in channels)
     today = campaign.local_day(now)
@@ -116,9 +114,7 @@ def _performance(
 ) -> dict[str, Any]:
     """Per message: committed, by messages that hold a place; per conversion: spent, by conversions."""
     delivered = sum(channel["delivered"] for channel in channels)
-    opened, clicked, converted = (
-        sum(tally[key] for tally in tallies) for key in ("opened", "clicked", "converted")
-    )
+    opened, clicked, converted = (sum(tally[key] for tally in tallies) for key in ("opened", "clicked", "converted"))
     committed, spent = (sum(channel[key] for channel in channels) for key in ("committed", "spent"))
     revenue = sum(tally["revenue"] for tally in tallies)
     return {
