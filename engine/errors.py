@@ -44,7 +44,7 @@ class RequestError(MadanSaraError):
         self.errors: list[FieldError] = [(path, message) for path, message in errors or []]
 
 
-class UnknownCampaign(MadanSaraError):
+class UnknownCampaign(MadanSaraError):  # noqa: N818
     """No campaign has this id."""
 
     status = 404
@@ -55,7 +55,7 @@ class UnknownCampaign(MadanSaraError):
         self.detail = f"There is no campaign {campaign_id!r}."
 
 
-class Conflict(MadanSaraError):
+class Conflict(MadanSaraError):  # noqa: N818
     """The request contradicts what already is."""
 
     status = 409
@@ -64,7 +64,7 @@ class Conflict(MadanSaraError):
         super().__init__(detail)
 
 
-class Overloaded(MadanSaraError):
+class Overloaded(MadanSaraError):  # noqa: N818
     """A bounded queue is full; trying again after `retry_after_s` seconds may work."""
 
     status = 429
@@ -74,7 +74,7 @@ class Overloaded(MadanSaraError):
         self.retry_after_s = retry_after_s
 
 
-class ShardUnavailable(MadanSaraError):
+class ShardUnavailable(MadanSaraError):  # noqa: N818
     """A shard, or the ledger it needs, does not answer; try again after `retry_after_s` seconds."""
 
     status = 503

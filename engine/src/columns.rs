@@ -151,6 +151,8 @@ mod tests {
         let mut reader = Reader::new(&bytes);
         assert_eq!(Pairs::read(&mut reader), Ok(pairs));
         assert_eq!(reader.end(), Ok(()));
+        assert_eq!(Pairs::with_capacity(1), Pairs::default());
+        assert_eq!(Pairs { left: vec![3], right: vec![4] }.row(0), Pair { left: 3, right: 4 });
         assert_eq!(Pairs::LAYOUT, [("left", "uint16"), ("right", "int64")]);
     }
 

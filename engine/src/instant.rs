@@ -4,15 +4,15 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-/// Three days inside the years 0000 to 9999, so that every offset still gives a year of four digits that jiff has.
-pub const SECONDS_MIN: i64 = -62_167_219_200 + 3 * 86_400;
+/// 0001-01-01T00:00:00Z, and three days before the end of 9999: no offset leads out of the years of four digits.
+pub const SECONDS_MIN: i64 = -62_135_596_800;
 pub const SECONDS_MAX: i64 = 253_402_300_799 - 3 * 86_400;
 
 /// The longest text that is read; fractions beyond a few digits say nothing.
 const BYTES_MAX: usize = 64;
 
 /// Whole seconds since the epoch, fractions dropped downwards. None unless the text is RFC 3339 with an
-/// offset (`T` may be a space, letters may be small) inside the bounds above.
+/// offset inside the bounds above.
 pub fn from_rfc3339(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if bytes.len() > BYTES_MAX || bytes.iter().any(|byte| !byte.is_ascii()) {
@@ -20,7 +20,7 @@ pub fn from_rfc3339(text: &str) -> Option<i64> {
     }
     let (civil, rest) = text.split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if separators.iter().any(|(at, byte)| bytes[*at] != *byte) || !matches!(bytes[10], b'T' | b't' | b' ') {
+    if separators.iter().any(|(at, byte)| bytes[*at] != *byte) || !matches!(bytes[10], b'T' | b't') {
         return None;
     }
     let seconds = Offset::UTC.to_timestamp(civil_of(civil)?).ok()?.as_second() - offset_seconds(rest)?;
@@ -30,7 +30,9 @@ pub fn from_rfc3339(text: &str) -> Option<i64> {
 fn civil_of(text: &str) -> Option<DateTime> {
     let two = |at: usize| digits(text.get(at..at + 2)?).and_then(|number| i8::try_from(number).ok());
     let year = i16::try_from(digits(text.get(..4)?)?).ok()?;
-    DateTime::new(year, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?, 0).ok()
+    // A leap second is its minute's last: the clock that everything here runs on has none.
+    let second = two(17).map(|second| if second == 60 { 59 } else { second })?;
+    DateTime::new(year, two(5)?, two(8)?, two(11)?, two(14)?, second, 0).ok()
 }
 
 /// The offset behind an optional fraction. The fraction points forwards, so leaving it out drops it downwards.
@@ -130,7 +132,8 @@ mod tests {
             ("1970-01-01T00:00:00Z", 0),
             ("2026-03-01T00:00:00-05:00", 1_772_341_200),
             ("2026-03-01t05:00:00.999999999999z", 1_772_341_200),
-            ("2026-03-01 10:45:00+05:45", 1_772_341_200),
+            ("2026-03-01T10:45:00+05:45", 1_772_341_200),
+            ("2016-12-31T23:59:60Z", 1_483_228_799),
             ("1969-12-31T23:59:59.5Z", -1),
             ("2024-02-29T00:00:00-00:00", 1_709_164_800),
         ] {
@@ -145,7 +148,8 @@ mod tests {
             "2026-3-01T05:00:00Z",
             "2026-02-29T00:00:00Z",
             "2026-03-01T24:00:00Z",
-            "2026-03-01T05:00:60Z",
+            "2026-03-01 05:00:00Z",
+            "2026-03-01T05:00:61Z",
             "2026-03-01T05:00:00+24:00",
             "2026-03-01T05:00:00.Z",
             "2026-03-01T05:00:00+0500",
@@ -153,7 +157,7 @@ mod tests {
             "2026-03-01T05:00:00Z[UTC]",
             "2026-03-01T05:00:0é",
             "+026-03-01T05:00:00Z",
-            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-23:59",
         ] {
             assert_eq!(from_rfc3339(text), None, "{text}");

@@ -91,12 +91,12 @@ impl Setting {
     fn takes(self) -> &'static str {
         match self {
             Setting::CampaignId => ID_TAKES,
-            Setting::DedupKey => "takes a string of 1 to 256 bytes without control characters",
+            Setting::DedupKey => "takes 1 to 256 bytes of text without control characters",
             Setting::Urgency => "takes one of low, normal, high",
             Setting::Channels => {
                 "takes a list of at least one of email, sms, whatsapp, instagram, facebook, linkedin, twitter"
             }
-            Setting::SendAt => "takes a time by RFC 3339 with its offset such as 2026-03-01T09:00:00-05:00",
+            Setting::SendAt => "takes an RFC 3339 time with an offset, such as \"2026-03-01T05:00:00Z\"",
             Setting::Content => "takes an object of up to 65,536 bytes of JSON",
             Setting::DryRun | Setting::Explain => "takes true or false",
         }

@@ -19,7 +19,7 @@ const ERRORS_MAX: usize = 8;
 /// The longest id, of a recipient or a campaign.
 pub const ID_BYTES_MAX: usize = 128;
 
-pub const ID_TAKES: &str = "takes a string of 1 to 128 bytes without control characters";
+pub const ID_TAKES: &str = "takes 1 to 128 bytes of text without control characters";
 pub const REQUIRED: &str = "is required";
 pub const TWICE: &str = "is given twice";
 
@@ -154,8 +154,8 @@ fn first_time(seen: &mut u8, field: u8) -> bool {
 
 const CHANNEL_TAKES: &str = "takes one of email, sms, whatsapp, instagram, facebook, linkedin, twitter";
 const OPT_OUT_TAKES: &str = "takes one of email, sms, whatsapp, instagram, facebook, linkedin, twitter, all";
-const NO_FIELD: &str = "is not a field that is known here";
-const TIME_TAKES: &str = "takes a time of day from 00:00 to 23:59";
+const NO_FIELD: &str = "is not a field here";
+const TIME_TAKES: &str = "takes a time of day from \"00:00\" to \"23:59\"";
 
 struct Reader<'r, 'j> {
     cursor: &'r mut Cursor<'j>,
@@ -205,7 +205,7 @@ impl<'j> Reader<'_, 'j> {
             }
             Field::Timezone => {
                 let zones = self.zones;
-                let takes = "takes an IANA time zone name such as America/Port-au-Prince";
+                let takes = "takes an IANA time zone such as \"America/Port-au-Prince\"";
                 let zone = self.text(peek, path, takes, |text| zones.get(text.as_ref()).copied())?;
                 self.recipient.row.zone = zone.unwrap_or(0);
                 self.recipient.row.given |= given::TIMEZONE;

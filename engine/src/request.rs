@@ -220,7 +220,7 @@ impl Parser {
                 _ if again => refuse(cursor, peek, &mut errors, key.path(form), TWICE)?,
                 Key::Setting(setting) => setting.read(cursor, peek, &mut request.header, &mut errors)?,
                 Key::Recipients => self.recipients(cursor, peek, form, &mut request, &mut errors)?,
-                Key::Other(_) => refuse(cursor, peek, &mut errors, key.path(form), "is not a field of a request")?,
+                Key::Other(_) => refuse(cursor, peek, &mut errors, key.path(form), "is not a field here")?,
             }
             next = cursor.next_key(|name| Key::of(form, name))?;
         }

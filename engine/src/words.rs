@@ -112,7 +112,9 @@ impl Reason {
             Reason::Suppressed => "The recipient is suppressed or has opted out of every channel.",
             Reason::Duplicate => "The recipient already has a message with this dedup_key within the lookback.",
             Reason::NoViableChannel => "No channel is left that is allowed, has a usable address and is not opted out.",
-            Reason::NoSendWindow => "No minute is permitted on any channel by the period, the send window and the quiet hours.",
+            Reason::NoSendWindow => {
+                "No minute is permitted on any channel by the period, the send window and the quiet hours."
+            }
             Reason::DailyCap => "Another message would break the daily frequency cap.",
             Reason::WeeklyCap => "Another message would break the weekly frequency cap.",
             Reason::ChannelGap => "Another message on the channel would come too soon after the last one.",

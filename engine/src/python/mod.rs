@@ -1,5 +1,7 @@
 //! The boundary to Python: module `engine._core`. `engine/_core.pyi` is its book.
 
+mod shard;
+
 use pyo3::prelude::*;
 
 use crate::words;
@@ -8,6 +10,8 @@ mod request;
 
 #[pymodule(gil_used = true)]
 mod _core {
+    #[pymodule_export]
+    use super::shard::{Admission, Shard};
     use super::*;
 
     #[pymodule_export]
@@ -26,9 +30,12 @@ mod _core {
             ("REASONS", words::REASONS),
             ("MESSAGE_STATES", words::MESSAGE_STATES),
             ("EVENT_TYPES", words::EVENT_TYPES),
+            ("EVENT_STATUSES", words::EVENT_STATUSES),
         ] {
             module.add(name, pyo3::types::PyTuple::new(module.py(), texts)?)?;
         }
+        module.add("FEATURE_LAYOUT", crate::admission::FEATURE_LAYOUT.to_vec())?;
+        module.add("ANSWER_LAYOUT", crate::answer::Answer::LAYOUT.to_vec())?;
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ fn every_kind_of_decision() {
         r#"{"message_id":null,"recipient_id":"c-3","status":"invalid","reason":null,"#,
         r#""detail":"The recipient is not valid: errors names each fault.","channel":null,"scheduled_at":null,"#,
         r#""scheduled_local":null,"fallback_chain":null,"cost":null,"confidence":null,"next_eligible_at":null,"#,
-        r#""warnings":[],"errors":[{"path":"/recipients/2/a~1b","message":"is not a field that is known here"}]}]}"#,
+        r#""warnings":[],"errors":[{"path":"/recipients/2/a~1b","message":"is not a field here"}]}]}"#,
     );
     assert_eq!(rendered(Some(&answer)), expected);
     assert_eq!(crate::json::check(expected.as_bytes()), Ok(()));

@@ -1,0 +1,73 @@
+# Madan Sara. `make` lists what there is; every target sets up what it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export RAY_USAGE_STATS_ENABLED := 0
+
+CORE := $(shell find engine/src -name '*.rs') engine/Cargo.toml Cargo.toml Cargo.lock pyproject.toml
+ARGS ?=
+
+.PHONY: help demo serve test test-long bench lint format rust-test python-test clean
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.built ## replays a retailer's real year through the HTTP API (under three minutes)
+	@$(BIN)/madan-sara demo $(ARGS)
+
+serve: $(VENV)/.built ## starts the server on 127.0.0.1:8080 (ARGS="--port 9000 …")
+	@$(BIN)/madan-sara serve $(ARGS)
+
+test: lint rust-test python-test ## everything that must pass: lint, types, layers, Rust and Python tests
+
+test-long: $(VENV)/.built ## a million decisions against the reference model
+	MADAN_SARA_LONG=1 $(BIN)/pytest tests/engine/test_against_reference.py -s
+
+bench: $(VENV)/.built ## measures against the targets (ARGS="--only http_send --json FILE")
+	@$(BIN)/madan-sara bench $(ARGS)
+
+lint: $(VENV)/.built ## ruff, mypy, import layers, rustfmt, clippy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+
+format: $(VENV)/.built ## puts Python and Rust into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cargo fmt
+
+rust-test: $(VENV)/.tools ## unit tests of the core, without Python
+	cargo test --quiet --no-default-features
+
+python-test: $(VENV)/.built ## Python tests
+	$(BIN)/pytest $(ARGS)
+
+clean: ## removes everything that was set up or built
+	rm -rf $(VENV) target engine/_core*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Tools that pip cannot bring: say in one line what is missing.
+$(VENV)/.tools:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer and run make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: install it (Debian: apt-get install python3-venv) and run make again."; exit 1; }
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer with rustup (or your system's packages) and run make again."; exit 1; }
+	@command -v cc >/dev/null || { echo "A C linker is missing: install one (Debian: apt-get install gcc libc6-dev) and run make again."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# One command brings the pinned packages and builds the core in release mode; again only when either changed.
+$(VENV)/.built: $(VENV)/.tools constraints.txt $(CORE)
+	@echo "Setting up: the first time takes a few minutes."
+	@$(BIN)/pip install --quiet 'maturin>=1.16,<2'
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,demo >$(VENV)/set-up.log 2>&1 || { cat $(VENV)/set-up.log; exit 1; }
+	@touch $@

@@ -1,0 +1,83 @@
+"""Intake: what may be under way at once, and how a body is read without ever holding more than is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from litestar import Request
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from engine.errors import Overloaded, RequestError
+from engine.settings import Limits
+
+__all__ = ["Intake"]
+
+
+class Intake(ASGIMiddleware):
+    """Counts requests under way and the bytes of their bodies, and refuses what is over a bound.
+
+    A request holds its place until its answer is sent; nothing ever waits here.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._requests = 0
+        self._bytes = 0
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Runs the request if there is a place for it."""
+        if self._requests >= self._limits.requests_in_flight_max:
+            raise Overloaded("Too many requests are under way.")
+        self._requests += 1
+        scope["state"]["body_bytes"] = 0
+        try:
+            await next_app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._bytes -= scope["state"]["body_bytes"]
+
+    async def read_json(self, request: Request[Any, Any, Any]) -> bytes:
+        """The raw body of a request that says it is JSON, or says nothing.
+
+        Raises `RequestError`: 400 for a query or an `Idempotency-Key`, 408 where it comes too slowly,
+        413 where it is too large, 415 where it is no JSON; and `Overloaded` (429).
+        """
+        if request.scope["query_string"]:
+            raise RequestError(400, "This takes no query: options go into the body.")
+        if request.method == "POST" and "idempotency-key" in request.headers:
+            raise RequestError(400, "Idempotency-Key is not supported yet: send the request without it.")
+        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise RequestError(415, "This takes application/json.")
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_ms / 1000):
+                return await self._read(request)
+        except TimeoutError:
+            raise RequestError(408, "The body took too long to arrive.") from None
+
+    async def _read(self, request: Request[Any, Any, Any]) -> bytes:
+        announced = request.headers.get("content-length", "0")
+        if len(announced) > 18 or int(announced) > self._limits.body_bytes_max:
+            raise self._too_large()
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                raise RequestError(400, "The client went away before its request was whole.")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._limits.body_bytes_max:
+                raise self._too_large()
+            if self._bytes + len(chunk) > self._limits.bytes_in_flight_max:
+                raise Overloaded("Too many bytes are under way.")
+            self._bytes += len(chunk)
+            request.scope["state"]["body_bytes"] += len(chunk)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _too_large(self) -> RequestError:
+        return RequestError(413, f"A body takes up to {self._limits.body_bytes_max:,} bytes.")

@@ -1,0 +1,138 @@
+"""The OpenAPI 3.1 document, from what each handler declares beside itself with `describe`.
+
+The schemas are msgspec's own, of the Structs that requests are read into.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import BaseRoute, HTTPRoute
+from msgspec import Struct
+
+from api.problems import MEDIA_TYPE, Problem
+from engine.scalars import scalar_schema
+
+__all__ = ["Operation", "build_document", "describe"]
+
+_REFERENCE = "#/components/schemas/{name}"
+_ALWAYS = (500,)
+_WITH_PLACE = (429, 503)
+_WITH_BODY = (400, 408, 413, 415)
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
+}
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """What a handler takes and answers. `answer` None means the text of `media_type`."""
+
+    id: str
+    body: type[Struct] | None = None
+    body_required: bool = True
+    answer: type[Struct] | None = None
+    media_type: str = "application/json"
+    problems: tuple[int, ...] = ()
+    open: bool = False
+    """Needs no key and takes no place among the requests under way."""
+
+
+def describe(operation_id: str, **facts: Any) -> dict[str, Any]:
+    """The keyword arguments that give a Litestar handler its Operation."""
+    operation = Operation(id=operation_id, **facts)
+    return {"operation_id": operation_id, "opt": {"operation": operation}}
+
+
+def build_document(routes: Iterable[BaseRoute], version: str, keyed: bool) -> dict[str, Any]:
+    """The document of all routes whose handlers have an Operation; `keyed` where requests need a key."""
+    found = sorted(_operations(routes), key=lambda entry: (entry[0], entry[1]))
+    kinds = {
+        kind for *_, operation in found for kind in (operation.body, operation.answer) if kind is not None
+    }
+    _, schemas = msgspec.json.schema_components(
+        [Problem, *sorted(kinds, key=lambda kind: kind.__name__)],
+        schema_hook=scalar_schema,
+        ref_template=_REFERENCE,
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for path, method, handler, operation in found:
+        paths.setdefault(path, {})[method] = _operation(path, handler, operation, keyed)
+    components: dict[str, Any] = {"schemas": schemas}
+    if keyed:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Madan Sara", "version": version, "description": "Outreach decisions."},
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _operations(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str, HTTPRouteHandler, Operation]]:
+    for route in routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for method, (handler, _) in route.route_handler_map.items():
+            operation = handler.opt.get("operation")
+            if isinstance(operation, Operation) and method != "OPTIONS":
+                yield re.sub(r"\{(\w+):str\}", r"{\1}", route.path), method.lower(), handler, operation
+
+
+def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed: bool) -> dict[str, Any]:
+    names = re.findall(r"\{(\w+)\}", path)
+    statuses = {*operation.problems, *_ALWAYS}
+    statuses |= set() if operation.open else set(_WITH_PLACE)
+    statuses |= set(_WITH_BODY) if operation.body else set()
+    statuses |= {400} if names else set()
+    statuses |= {401} if keyed and not operation.open else set()
+    summary, _, description = (handler.fn.__doc__ or "").strip().partition("\n")
+    document: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": summary,
+        "responses": {"200": _answer(operation)}
+        | {str(status): _problem(status) for status in sorted(statuses)},
+    }
+    if description.strip():
+        document["description"] = re.sub(r"\s+", " ", description.strip())
+    if names:
+        document["parameters"] = [_parameter(name) for name in names]
+    if operation.body:
+        schema = {"$ref": _REFERENCE.format(name=operation.body.__name__)}
+        document["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": schema}},
+        }
+    if keyed and not operation.open:
+        document["security"] = [{"key": []}]
+    return document
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if operation.answer:
+        schema = {"$ref": _REFERENCE.format(name=operation.answer.__name__)}
+    elif operation.media_type == "application/json":
+        schema = {"type": "object"}
+    return {"description": "As asked.", "content": {operation.media_type: {"schema": schema}}}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
+    }
+    if status in _WITH_PLACE:
+        document["headers"] = _RETRY_AFTER
+    return document
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 128}
+    if name == "channel":
+        schema = {"enum": ["email", "sms", "whatsapp", "instagram", "facebook", "linkedin", "twitter", "all"]}
+    return {"name": name, "in": "path", "required": True, "schema": schema}

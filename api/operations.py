@@ -1,0 +1,57 @@
+"""What operators ask: is it alive, is it ready, what are the figures, and what the manual clock says."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, get, put
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from api.openapi import describe
+from api.port import AnyRequest, answer, intake_of, outreach_of
+from api.problems import problem_response
+from api.shapes import Clock, Health
+from engine.reading import convert, read_json
+
+__all__ = ["CLOCK_HANDLERS", "OPEN_HANDLERS", "metrics", "schema"]
+
+
+@get("/health/live", **describe("live", answer=Health, open=True))
+async def live(request: AnyRequest) -> Response[bytes]:
+    """The process answers."""
+    return answer(Health(status="ok"))
+
+
+@get("/health/ready", **describe("ready", answer=Health, problems=(503,), open=True))
+async def ready(request: AnyRequest) -> Response[bytes]:
+    """Every shard answers."""
+    shards = await outreach_of(request).ready()
+    silent = [
+        (f"/shards/{shard}", "does not answer") for shard, answers in sorted(shards.items()) if not answers
+    ]
+    if silent:
+        return problem_response(503, "Some shards do not answer.", silent, {"Retry-After": "1"})
+    return answer(Health(status="ok"))
+
+
+@get("/metrics", **describe("metrics", media_type="text/plain"))
+async def metrics(request: AnyRequest) -> Response[bytes]:
+    """Figures as Prometheus text."""
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+@get("/schema/openapi.json", **describe("schema", open=True))
+async def schema(request: AnyRequest) -> Response[bytes]:
+    """This document."""
+    return answer(msgspec.json.encode(request.app.state.document))
+
+
+@put("/api/v1/clock", **describe("put_clock", body=Clock, answer=Clock, problems=(409,)))
+async def put_clock(request: AnyRequest) -> Response[bytes]:
+    """Moves the manual clock forward."""
+    clock = convert(read_json(await intake_of(request).read_json(request)), Clock)
+    await outreach_of(request).set_clock(clock.now)
+    return answer(clock)
+
+
+OPEN_HANDLERS = (live, ready, schema)
+CLOCK_HANDLERS = (put_clock,)

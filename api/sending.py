@@ -1,0 +1,88 @@
+"""Sending: one recipient or a batch to decide on, what became of a message, and events."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath
+from msgspec import Struct
+
+from api.metrics import count_decisions
+from api.openapi import describe
+from api.port import AnyRequest, answer, intake_of, outreach_of
+from api.shapes import BatchAnswer, BatchBody, Decision, EventsAnswer, EventsBody, Message, SendBody
+from engine.errors import RequestError
+from engine.event import Event, decode_events
+
+__all__ = ["HANDLERS"]
+
+
+class _Outcome(Struct):
+    """What the metrics want of a decision."""
+
+    status: str
+    reason: str | None
+    channel: str | None
+
+
+_outcome = msgspec.json.Decoder(_Outcome)
+
+
+@post("/send", status_code=200, **describe("send", body=SendBody, answer=Decision, problems=(404, 422)))
+async def send(request: AnyRequest) -> Response[bytes]:
+    """Decides on one recipient."""
+    body = await intake_of(request).read_json(request)
+    decision = await outreach_of(request).send_body(body)
+    outcome = _outcome.decode(decision)
+    count_decisions([(outcome.status, outcome.channel or outcome.reason or "", 1)])
+    return answer(decision)
+
+
+@post(
+    "/send-batch",
+    status_code=200,
+    **describe("send_batch", body=BatchBody, answer=BatchAnswer, problems=(404,)),
+)
+async def send_batch(request: AnyRequest) -> Response[bytes]:
+    """Decides on up to 100,000 recipients, in order.
+
+    What is wrong with one leaves the others alone: its decision is invalid and names the fault.
+    """
+    body = await intake_of(request).read_json(request)
+    decisions, tally = await outreach_of(request).send_batch_body(body)
+    count_decisions(tally)
+    return answer(decisions)
+
+
+@get("/messages/{message_id:str}", **describe("get_message", answer=Message, problems=(404,)))
+async def get_message(request: AnyRequest, message_id: FromPath[str]) -> Response[bytes]:
+    """What became of a message."""
+    message = await outreach_of(request).message(message_id)
+    if message is None:
+        raise RequestError(404, "There is no such message.")
+    return answer(message)
+
+
+@post("/events", status_code=200, **describe("post_events", body=EventsBody, answer=EventsAnswer))
+async def post_events(request: AnyRequest) -> Response[bytes]:
+    """Takes what happened to messages.
+
+    An event whose id came before changes nothing and is `seen`; a wrong one is `invalid` and names the fault.
+    """
+    decoded = decode_events(await intake_of(request).read_json(request))
+    sound = [event for event in decoded if isinstance(event, Event)]
+    applied = iter(await outreach_of(request).events(sound) if sound else [])
+    results = [
+        next(applied)
+        if isinstance(event, Event)
+        else {
+            "id": event.id,
+            "status": "invalid",
+            "errors": [{"path": path, "message": message} for path, message in event.errors],
+        }
+        for event in decoded
+    ]
+    return answer({"results": results})
+
+
+HANDLERS = (send, send_batch, get_message, post_events)

@@ -1,0 +1,293 @@
+"""The shapes of requests and answers that Rust and the shards read and write: schemas for OpenAPI only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from api.problems import FieldProblem
+from engine.event import Event, SuppressionScope
+from engine.model import Campaign, CampaignAnswer, CampaignState, Channel, Recipient, Urgency
+from engine.scalars import Amount, Identifier, Instant, Text
+
+__all__ = [
+    "BatchAnswer",
+    "BatchBody",
+    "CampaignBody",
+    "CampaignList",
+    "Clock",
+    "Decision",
+    "EventsAnswer",
+    "EventsBody",
+    "Health",
+    "Message",
+    "RecipientBody",
+    "RecipientView",
+    "SendBody",
+    "Status",
+    "SuppressionList",
+]
+
+Reason: TypeAlias = Literal[
+    "campaign_inactive",
+    "suppressed",
+    "duplicate",
+    "no_viable_channel",
+    "no_send_window",
+    "daily_cap",
+    "weekly_cap",
+    "channel_gap",
+    "over_budget",
+    "daily_limit",
+]
+MessageState: TypeAlias = Literal[
+    "scheduled", "claimed", "sent", "delivered", "failed", "unknown", "cancelled", "expired"
+]
+LocalTime = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Count = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class CampaignBody(Campaign, frozen=True, kw_only=True):
+    """A campaign to put; the id is that of the path."""
+
+    id: Identifier | UnsetType = UNSET  # type: ignore[assignment]
+
+
+class CampaignList(Struct):
+    """All campaigns."""
+
+    campaigns: list[CampaignAnswer]
+
+
+class RecipientBody(Recipient, frozen=True, kw_only=True):
+    """A profile to keep; the id is that of the path."""
+
+    id: Identifier | UnsetType = UNSET  # type: ignore[assignment]
+
+
+class _Options(Struct, kw_only=True, forbid_unknown_fields=True):
+    campaign_id: Identifier
+    dedup_key: Identifier | UnsetType = UNSET
+    urgency: Urgency | UnsetType = UNSET
+    channels: list[Channel] | UnsetType = UNSET
+    send_at: Instant | UnsetType = UNSET
+    content: dict[str, Any] | UnsetType = UNSET
+
+
+class SendBody(_Options, kw_only=True, forbid_unknown_fields=True):
+    """One recipient to decide on."""
+
+    recipient: Recipient
+
+
+class BatchBody(_Options, kw_only=True, forbid_unknown_fields=True):
+    """Recipients to decide on, in order; what is wrong with one leaves the others alone."""
+
+    recipients: Annotated[list[Recipient], Meta(max_length=100_000)]
+
+
+class Decision(Struct):
+    """The answer for one recipient; what does not apply is null."""
+
+    message_id: str | None
+    recipient_id: str | None
+    status: Literal["scheduled", "blocked", "invalid", "unavailable"]
+    reason: Reason | None
+    detail: str
+    channel: Channel | None
+    scheduled_at: Instant | None
+    scheduled_local: LocalTime | None
+    fallback_chain: list[Channel] | None
+    cost: Amount | None
+    confidence: Share | None
+    next_eligible_at: Instant | None
+    warnings: list[str] | None
+    errors: list[FieldProblem] | UnsetType = UNSET
+
+
+class BatchCounts(Struct):
+    """Decisions by status; `unavailable` only where a shard did not answer."""
+
+    scheduled: Count
+    blocked: Count
+    invalid: Count
+    unavailable: Count | UnsetType = UNSET
+
+
+class BatchAnswer(Struct):
+    """Decisions in the order of the recipients."""
+
+    batch_id: str
+    counts: BatchCounts
+    reasons: dict[Reason, Count]
+    results: list[Decision]
+
+
+class Attempt(Struct):
+    """One try to deliver a message."""
+
+    channel: Channel
+    state: MessageState
+    at: Instant | None
+    provider_id: str | None
+    detail: str | None
+
+
+class Message(Struct):
+    """What a scheduled decision created."""
+
+    message_id: str
+    recipient_id: str
+    campaign_id: str
+    dedup_key: str
+    state: MessageState
+    channel: Channel
+    scheduled_at: Instant
+    sent_at: Instant | None
+    cost: Amount
+    fallback_chain: list[Channel]
+    attempts: list[Attempt]
+
+
+class EventsBody(Struct, forbid_unknown_fields=True):
+    """Events to take; what is wrong with one leaves the others alone."""
+
+    events: Annotated[list[Event], Meta(max_length=100_000)]
+
+
+class EventResult(Struct):
+    """What became of an event; `errors` where it is invalid."""
+
+    id: str | None
+    status: Literal["applied", "seen", "unknown", "invalid"]
+    errors: list[FieldProblem] | UnsetType = UNSET
+
+
+class EventsAnswer(Struct):
+    """Results in the order of the events."""
+
+    results: list[EventResult]
+
+
+class SuppressionView(Struct):
+    """A hard stop in force."""
+
+    channel: SuppressionScope
+    until: Instant | None
+    reason: Text | None
+
+
+class SuppressionList(Struct):
+    """Every hard stop in force for a recipient."""
+
+    suppressions: list[SuppressionView]
+
+
+class CapUse(Struct):
+    """Of a frequency cap."""
+
+    used: Count
+    limit: Count
+
+
+class CapsUse(Struct):
+    """Of the default caps, in 24 and in 168 hours."""
+
+    daily: CapUse
+    weekly: CapUse
+
+
+class RecipientView(Struct):
+    """What is known of a recipient."""
+
+    recipient: Recipient
+    messages: list[Message]
+    suppressions: list[SuppressionView]
+    caps: CapsUse
+    next_eligible_at: Instant | None
+
+
+class ChannelStatus(Struct):
+    """What a campaign did on a channel."""
+
+    messages: Count
+    committed: Amount
+    delivered: Count
+    engaged: Count
+    converted: Count
+
+
+class TodayStatus(Struct):
+    """Of the campaign's local day."""
+
+    committed: Amount
+    limit: Amount | None
+
+
+class ChannelBudgetStatus(Struct):
+    """Of a channel with a budget of its own."""
+
+    total: Amount
+    committed: Amount
+    remaining: Amount
+
+
+class BudgetStatus(Struct):
+    """Of the campaign's money; no bound is null."""
+
+    total: Amount | None
+    committed: Amount
+    spent: Amount
+    remaining: Amount | None
+    today: TodayStatus
+    per_channel: dict[Channel, ChannelBudgetStatus]
+
+
+class Performance(Struct):
+    """What came of the messages; rates are shares of delivered."""
+
+    delivered: Count
+    opened: Count
+    clicked: Count
+    converted: Count
+    open_rate: float | None
+    click_rate: float | None
+    conversion_rate: float | None
+    cost_per_message: Amount | None
+    cost_per_conversion: Amount | None
+    revenue: Amount
+    roi: float | None
+
+
+class SendTimes(Struct):
+    """Instants by local hour of the recipients."""
+
+    by_local_hour: Annotated[list[Count], Meta(min_length=24, max_length=24)]
+
+
+class Status(Struct):
+    """How a campaign does."""
+
+    campaign_id: str
+    state: CampaignState
+    as_of: Instant
+    messages: dict[MessageState, Count]
+    blocked: dict[Reason, Count]
+    by_channel: dict[Channel, ChannelStatus]
+    budget: BudgetStatus
+    performance: Performance
+    send_times: SendTimes
+
+
+class Clock(Struct, forbid_unknown_fields=True):
+    """What time it is, under the manual clock."""
+
+    now: Instant
+
+
+class Health(Struct):
+    """It is well."""
+
+    status: Literal["ok"]

@@ -1,0 +1,82 @@
+"""The product's answers, as the replay reads and keeps them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+
+MICROS = 1_000_000
+FRACTION_DIGITS = 6
+
+
+class Decision(msgspec.Struct):
+    """The fields of a decision that the replay uses (contract, section 5)."""
+
+    recipient_id: str
+    status: str
+    message_id: str | None = None
+    reason: str | None = None
+    channel: str | None = None
+    scheduled_at: datetime | None = None
+    scheduled_local: datetime | None = None
+    cost: str | None = None
+
+
+class BatchAnswer(msgspec.Struct):
+    """What `/send-batch` answers."""
+
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    results: list[Decision]
+
+
+class EventResult(msgspec.Struct):
+    """What became of one event."""
+
+    id: str
+    status: str
+
+
+class EventAnswer(msgspec.Struct):
+    """What `/events` answers."""
+
+    results: list[EventResult]
+
+
+class Outcome(NamedTuple):
+    """One decision with what was asked: everything the checks and the tables need.
+
+    `now` is the clock when it was asked, `at` the instant of the message, both in seconds since the epoch;
+    `local_minute` is the minute of the day that the answer gave as local; `cost` is in micro-units; `quiet`
+    the quiet hours that then held the household, as minutes of the day. `at`, `local_minute` and `channel`
+    are None and `cost` is 0 where nothing was scheduled.
+    """
+
+    household: int
+    campaign: str
+    dedup_key: str
+    now: int
+    status: str
+    reason: str | None
+    channel: str | None
+    at: int | None
+    local_minute: int | None
+    cost: int
+    quiet: tuple[int, int]
+
+
+@lru_cache(maxsize=1024)
+def micros(money: str) -> int:
+    """A decimal string as micro-units, exactly."""
+    whole, _, fraction = money.partition(".")
+    return int(whole) * MICROS + int(fraction.ljust(FRACTION_DIGITS, "0") or "0")
+
+
+def dollars(amount: int) -> str:
+    """Micro-units as a decimal string with two to six digits, as the contract writes money."""
+    whole, fraction = divmod(amount, MICROS)
+    digits = f"{fraction:0{FRACTION_DIGITS}d}".rstrip("0").ljust(2, "0")
+    return f"{whole}.{digits}"

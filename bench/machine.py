@@ -1,0 +1,67 @@
+"""What a figure was measured on: without it a figure says nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("madan-sara", "ray", "numba", "numpy", "litestar", "uvicorn", "msgspec")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Processor, cores this process may use, memory, system, versions, and when."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    versions: dict[str, str]
+    date: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+    def lines(self) -> tuple[str, str]:
+        """Two lines for people."""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return (
+            f"{self.processor}, {self.cores} cores, {self.memory_gib:.0f} GiB, {self.system}",
+            f"Python {self.python}, {versions}; {self.date}",
+        )
+
+
+def this_machine() -> Machine:
+    """Looks around."""
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        versions={name: number for name in PACKAGES if (number := _version(name)) is not None},
+        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,224 @@
+"""Plays the year to the product over HTTP, step by step, and keeps every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from bench.answers import BatchAnswer, Decision, EventAnswer, Outcome, dollars, micros
+from bench.connection import Connection
+from bench.contacts import household_name
+from bench.journey import Journey, Redemption, as_utc
+from bench.plan import RECEIPTS, Wave, campaign_body, campaign_name, receipts_body
+from bench.shopper import DEFAULT_QUIET_START, QUIET_HOURS, Shoppers
+from bench.timeline import Step, end_of, start_of, timeline
+
+MINUTES = 60
+Told = Callable[[int, int], None]
+
+
+class WrongAnswer(Exception):  # noqa: N818
+    """An answer that the replay cannot go on with."""
+
+
+class Replay:
+    """One run of the year.
+
+    After `run`: `outcomes` holds a line for every decision, in order; `faults` a sentence for every answer
+    that is not what the contract promises; `batch_seconds` and `single_seconds` how long each request took;
+    `converted` the events that were accepted, as (campaign, value in micro-units); `unreached` counts the
+    redemptions of households that no message of that campaign had reached before.
+    """
+
+    def __init__(self, journey: Journey, connection: Connection) -> None:
+        self._journey = journey
+        self._http = connection
+        self._shoppers = Shoppers(journey)
+        self._now = start_of(journey)
+        self._known: set[int] = set()
+        self._redeemed: set[tuple[int, int]] = set()
+        self._messages: dict[tuple[int, int], list[tuple[int, str]]] = {}
+        self._read_batch = msgspec.json.Decoder(BatchAnswer)
+        self._read_single = msgspec.json.Decoder(Decision)
+        self._read_events = msgspec.json.Decoder(EventAnswer)
+        self.steps = timeline(journey)
+        self.outcomes: list[Outcome] = []
+        self.faults: list[str] = []
+        self.batch_seconds: list[tuple[int, float]] = []
+        self.single_seconds: list[float] = []
+        self.converted: list[tuple[str, int]] = []
+        self.unreached = 0
+        self.statuses: dict[str, dict[str, Any]] = {}
+        self.seconds = 0.0
+
+    def run(self, told: Told) -> None:
+        """From the first campaign to the last purchase; calls `told(now, decisions)` after each step."""
+        began = perf_counter()
+        self._http.set_clock(as_utc(self._now))
+        for campaign in self._journey.campaigns:
+            self._http.put(f"/campaigns/{campaign_name(campaign)}", campaign_body(campaign))
+        self._http.put(f"/campaigns/{RECEIPTS}", receipts_body())
+        for step in self.steps:
+            self._move_clock(step.at)
+            self._take(step)
+            told(self._now, len(self.outcomes))
+        self._move_clock(end_of(self._journey))
+        names = [campaign_name(campaign) for campaign in self._journey.campaigns]
+        self.statuses = {name: self._http.get(f"/campaigns/{name}/status") for name in [*names, RECEIPTS]}
+        self.seconds = perf_counter() - began
+        told(self._now, len(self.outcomes))
+
+    def _move_clock(self, at: int) -> None:
+        if at > self._now:
+            self._http.set_clock(as_utc(at))
+            self._now = at
+
+    def _take(self, step: Step) -> None:
+        if step.wave is not None:
+            self._send_wave(step.wave)
+        elif step.redemptions:
+            self._report_redemptions(step.redemptions)
+        elif step.single:
+            self._send_receipt(step.baskets[0])
+        else:
+            self._send_receipts(*step.baskets)
+
+    def _send_wave(self, wave: Wave) -> None:
+        number = wave.campaign.number
+        households = [
+            household for household in wave.campaign.households if (number, household) not in self._redeemed
+        ]
+        request: dict[str, Any] = {
+            "campaign_id": campaign_name(wave.campaign),
+            "dedup_key": wave.dedup_key,
+            "urgency": wave.urgency,
+            "recipients": [self._shoppers.profile(household) for household in households],
+        }
+        if wave.channels is not None:
+            request["channels"] = wave.channels
+        self._known.update(households)
+        for household, decision in zip(households, self._batch(request, households), strict=True):
+            outcome = self._keep(household, request["campaign_id"], wave.dedup_key, decision)
+            if outcome.at is not None and decision.message_id is not None:
+                sent = self._messages.setdefault((number, household), [])
+                sent.append((outcome.at, decision.message_id))
+
+    def _send_receipts(self, first: int, end: int) -> None:
+        baskets = self._journey.baskets
+        households = baskets.household[first:end].tolist()
+        request = {
+            "campaign_id": RECEIPTS,
+            "recipients": [self._receipt_recipient(household) for household in households],
+        }
+        for household, decision in zip(households, self._batch(request, households), strict=True):
+            self._keep(household, RECEIPTS, RECEIPTS, decision)
+        for household, hour in zip(households, baskets.hour[first:end].tolist(), strict=True):
+            self._shoppers.bought(household, hour)
+
+    def _send_receipt(self, row: int) -> None:
+        household = int(self._journey.baskets.household[row])
+        request = {"campaign_id": RECEIPTS, "recipient": self._receipt_recipient(household)}
+        decision = self._read_single.decode(self._http.post("/send", msgspec.json.encode(request)))
+        self.single_seconds.append(self._http.seconds)
+        if decision.recipient_id != household_name(household):
+            self.faults.append(f"/send for {household_name(household)} answered for {decision.recipient_id}")
+        self._keep(household, RECEIPTS, RECEIPTS, decision)
+        self._shoppers.bought(household, int(self._journey.baskets.hour[row]))
+
+    def _receipt_recipient(self, household: int) -> dict[str, Any]:
+        """The profile on first sight; from then on the id alone, for the product keeps profiles."""
+        if household in self._known:
+            return {"id": household_name(household)}
+        self._known.add(household)
+        return self._shoppers.profile(household)
+
+    def _batch(self, request: dict[str, Any], households: list[int]) -> list[Decision]:
+        answer = self._read_batch.decode(self._http.post("/send-batch", msgspec.json.encode(request)))
+        self.batch_seconds.append((len(households), self._http.seconds))
+        where = f"the batch of {request['campaign_id']} at {as_utc(self._now)}"
+        if [decision.recipient_id for decision in answer.results] != [
+            household_name(one) for one in households
+        ]:
+            raise WrongAnswer(f"{where} did not answer each recipient once, in order")
+        if answer.counts != _counts(answer.results, answer.counts):
+            self.faults.append(f"{where} gives counts that are not those of its results")
+        if answer.reasons != _reasons(answer.results):
+            self.faults.append(f"{where} gives reasons that are not those of its results")
+        return answer.results
+
+    def _keep(self, household: int, campaign: str, dedup_key: str, decision: Decision) -> Outcome:
+        at = local_minute = None
+        if decision.status == "scheduled":
+            if decision.scheduled_at is None or decision.scheduled_local != decision.scheduled_at:
+                self.faults.append(
+                    f"{decision.message_id} has no instant, or a local time that is another one"
+                )
+            else:
+                at = int(decision.scheduled_at.timestamp())
+                local_minute = decision.scheduled_local.hour * MINUTES + decision.scheduled_local.minute
+        quiet = self._shoppers.quiet_hours(household) if campaign != RECEIPTS else None
+        start, end = quiet or (DEFAULT_QUIET_START, (DEFAULT_QUIET_START + QUIET_HOURS) % 24)
+        outcome = Outcome(
+            household=household,
+            campaign=campaign,
+            dedup_key=dedup_key,
+            now=self._now,
+            status=decision.status,
+            reason=decision.reason,
+            channel=decision.channel,
+            at=at,
+            local_minute=local_minute,
+            cost=micros(decision.cost) if decision.cost is not None and at is not None else 0,
+            quiet=(start * MINUTES, end * MINUTES),
+        )
+        self.outcomes.append(outcome)
+        return outcome
+
+    def _report_redemptions(self, redemptions: tuple[Redemption, ...]) -> None:
+        """Each coupon is credited to the last message of its campaign that had gone out when it was used."""
+        events, credited = [], []
+        for redemption in redemptions:
+            key = (redemption.campaign, redemption.household)
+            self._redeemed.add(key)
+            sent = [message for message in self._messages.get(key, []) if message[0] <= redemption.at]
+            if not sent:
+                self.unreached += 1
+                continue
+            credited.append(redemption)
+            events.append(
+                {
+                    "id": f"redemption-{redemption.number}",
+                    "type": "converted",
+                    "message_id": max(sent)[1],
+                    "at": as_utc(redemption.at),
+                    "value": dollars(redemption.value),
+                }
+            )
+        if not events:
+            return
+        answer = self._read_events.decode(self._http.post("/events", msgspec.json.encode({"events": events})))
+        names = {campaign.number: campaign_name(campaign) for campaign in self._journey.campaigns}
+        for redemption, event, result in zip(credited, events, answer.results, strict=True):
+            if (result.id, result.status) == (event["id"], "applied"):
+                self.converted.append((names[redemption.campaign], redemption.value))
+            else:
+                self.faults.append(f"event {event['id']} was answered {result.id}: {result.status}")
+
+
+def _counts(results: list[Decision], names: dict[str, int]) -> dict[str, int]:
+    """How often each status occurs, for the statuses named and for any that is not."""
+    found = dict.fromkeys(names, 0)
+    for decision in results:
+        found[decision.status] = found.get(decision.status, 0) + 1
+    return found
+
+
+def _reasons(results: list[Decision]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for decision in results:
+        if decision.status == "blocked" and decision.reason is not None:
+            found[decision.reason] = found.get(decision.reason, 0) + 1
+    return found

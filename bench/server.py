@@ -1,0 +1,113 @@
+"""The product as its user starts it: `madan-sara serve` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+from urllib.parse import urlsplit
+
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 15
+LOG_LINES_SHOWN = 15
+
+
+class ServerFailed(Exception):  # noqa: N818
+    """The server did not start or did not stop as it promises; the message ends with its last words."""
+
+
+class Server:
+    """Starts on entering, on a free port of the loopback, with embedded defaults; stops on leaving.
+
+    `exit_code` is None until it stopped. What it prints goes to a log file that is shown when it fails and
+    deleted otherwise. Settings in the environment of whoever starts the demo do not reach it.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self.arguments = arguments
+        self.host = ""
+        self.port = 0
+        self.exit_code: int | None = None
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="madan-sara-bench-", ignore_cleanup_errors=True)
+        self._log = Path(self._folder.name) / "server.log"
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")
+        }
+        environment["PYTHONUNBUFFERED"] = "1"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", "serve", "--port", "0", *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+            )
+        assert self._process.stdout is not None
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_drain, args=(self._process.stdout, lines), daemon=True).start()
+        try:
+            address = urlsplit(self._wait_until_ready(lines))
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            self._folder.cleanup()
+            raise
+        self.host, self.port = address.hostname or "127.0.0.1", address.port or 80
+        return self
+
+    def _wait_until_ready(self, lines: queue.Queue[str | None]) -> str:
+        said: list[str] = []
+        while True:
+            try:
+                line = lines.get(timeout=START_TIMEOUT_S)
+            except queue.Empty:
+                raise self._failure(f"was not ready after {START_TIMEOUT_S} s", said) from None
+            if line is None:
+                self._process.wait()
+                raise self._failure(f"ended with {self._process.returncode} before it was ready", said)
+            if line.startswith("ready "):
+                return line.removeprefix("ready ").strip()
+            said.append(line.rstrip())
+
+    def _failure(self, what: str, said: list[str]) -> ServerFailed:
+        logged = self._log.read_text(errors="replace").splitlines()
+        last_words = "\n".join([*said, *logged][-LOG_LINES_SHOWN:])
+        return ServerFailed(f"the server {what}:\n{last_words}")
+
+    def stop(self) -> int:
+        """SIGTERM, and how the server ended: 0 is a clean end. Raises ServerFailed if it takes too long."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self.exit_code = self._process.wait(timeout=STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self.exit_code = self._process.wait()
+                raise self._failure(f"did not end within {STOP_TIMEOUT_S} s of SIGTERM", []) from None
+        return self.exit_code
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        except ServerFailed:
+            if error is None:
+                raise
+        finally:
+            self._folder.cleanup()
+
+
+def _drain(stream: IO[bytes], lines: queue.Queue[str | None]) -> None:
+    """Reads to the end, so that the server never waits for a full pipe."""
+    for line in stream:
+        lines.put(line.decode(errors="replace"))
+    lines.put(None)

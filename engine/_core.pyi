@@ -1,0 +1,121 @@
+"""The boundary's book: what the Rust core gives Python.
+
+Instants are whole seconds since the epoch, money is micro-units, both `int`. Channels, states and the like are
+codes: places in the tuples of words below. A bucket is a pair (kind, key): (0, 0) the total budget, (1, channel),
+(2, day) the money of a local day of the campaign's, (3, day) the messages of that day.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.rules import Rules
+
+BUILD_PROFILE: Literal["debug", "release"]
+"""How this binary was compiled; only release builds are measured."""
+
+CHANNELS: tuple[str, ...]
+CUSTOMER_TYPES: tuple[str, ...]
+DEVICES: tuple[str, ...]
+URGENCIES: tuple[str, ...]
+STATUSES: tuple[str, ...]
+REASONS: tuple[str, ...]
+MESSAGE_STATES: tuple[str, ...]
+EVENT_TYPES: tuple[str, ...]
+EVENT_STATUSES: tuple[str, ...]
+
+FEATURE_LAYOUT: list[tuple[str, str]]
+"""Name and numpy type of each column of `Admission.features`, in order."""
+
+ANSWER_LAYOUT: list[tuple[str, str]]
+"""Name and numpy type of each column of an answer (`Admission.answer`), in order.
+
+An answer is the number of rows as u32 and then the columns, little-endian, without padding."""
+
+class Admission:
+    """A part that is being decided. `len()` is its number of recipients."""
+
+    def __len__(self) -> int: ...
+    @property
+    def campaign_id(self) -> str: ...
+    @property
+    def now(self) -> int:
+        """The part's `now`, or the latest that this shard has seen: time never goes back."""
+
+    @property
+    def urgency(self) -> int | None:
+        """Code of the urgency that the request asked for."""
+
+    @property
+    def send_at(self) -> int | None: ...
+    def features(self) -> tuple[npt.NDArray[Any], ...]:
+        """The columns of FEATURE_LAYOUT, each a new C-contiguous array; see `engine.columns.Features`."""
+
+    def answer(self) -> bytes:
+        """The decisions as columns of ANSWER_LAYOUT. Raises ValueError while rows are undecided."""
+
+class Shard:
+    """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
+
+    def __init__(self, incarnation: int, quiet_start: int, quiet_end: int) -> None:
+        """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
+        hours are those of recipients who name none, as minutes of the day."""
+
+    def put_campaign(self, rules: Rules) -> None:
+        """Creates a campaign or replaces its rules; balances and counts are kept. Reads attributes of `rules`."""
+
+    def admit(self, part: bytes) -> Admission:
+        """Merges the profiles of a part (`Request.part`) in order and gathers what the kernels read.
+
+        Raises KeyError(campaign id) if the campaign was not put, ValueError if the bytes are no part."""
+
+    def commit(
+        self,
+        admission: Admission,
+        instants: npt.NDArray[np.int64],
+        days: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int16],
+        order: npt.NDArray[np.uint8],
+        values: npt.NDArray[np.int64],
+    ) -> list[tuple[int, int, int]] | None:
+        """Decides rows in order; all arrays are C-contiguous [n, 7].
+
+        None when every row is decided. Otherwise the walk stopped before a row that hangs on money the shard does
+        not hold: (kind, key, amount) of what the rest may need. Grant it and call again with the same arrays."""
+
+    def abandon(self, admission: Admission) -> None:
+        """Answers `unavailable` for every row that is not decided yet."""
+
+    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool]]) -> None:
+        """Adds (kind, key, amount, last) to what the shard holds; `last`: the ledger has no more."""
+
+    def release(self, campaign_id: str) -> list[tuple[int, int, int]]:
+        """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used."""
+
+    def tally(self, campaign_id: str) -> dict[str, Any]:
+        """What a campaign did here; see `engine.status.build_status`."""
+
+    def merge_profiles(self, part: bytes) -> None:
+        """Keeps the profiles of a part without deciding; cancels what waits on channels opted out of."""
+
+    def suppress(self, id: str, channel: int | None, until: int | None, reason: str | None) -> None:
+        """Stops a channel (None: all) for a recipient, known or not, and cancels what waits there."""
+
+    def lift(self, id: str, channel: int | None) -> bool:
+        """Lifts such a stop; False if there was none."""
+
+    def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
+        """Takes (id, type, message id, value); the codes of their EVENT_STATUSES."""
+
+    def message(self, message_id: str) -> dict[str, Any] | None:
+        """Plain numbers of a message, for `engine.views.message_view`."""
+
+    def recipient(
+        self, id: str, now: int, daily_cap: int, weekly_cap: int, gaps_s: Sequence[int]
+    ) -> dict[str, Any] | None:
+        """Plain numbers of a recipient, for `engine.views.recipient_view`."""
+
+    def sizes(self) -> tuple[int, int]:
+        """How many recipients and messages it holds."""

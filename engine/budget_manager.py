@@ -1,0 +1,69 @@
+"""Budget manager: money is a hard constraint, and every shard spends only from slices it holds.
+
+The rule (contract, section 4, steps 4, 5 and 8): in the order of step 3, the first channel whose cost fits what is
+left of the total, of its `per_channel` and of the `daily` budget on the campaign's local day of its instant; then
+a message must be left of that day's `daily_messages`; then the cost is committed.
+
+The walk through the rows happens in the core (engine/src/budget_manager.rs has the balances). Where a row hangs on
+money that the shard does not hold, the walk stops before it, the ledger is asked for what the rest may need, and
+the walk goes on. While a shard waits for the ledger it holds nothing of that campaign, so two shards can never
+wait for each other.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engine._core import Admission, Shard
+from engine.channel_selector import Ranking
+from engine.errors import ShardUnavailable
+from engine.send_time_scheduler import Times
+
+__all__ = ["Bucket", "BudgetManager", "Grants", "Ledger"]
+
+Bucket = tuple[int, int]
+"""(kind, key): (0, 0) total, (1, channel), (2, day) money of a local day, (3, day) messages of a local day."""
+
+Grants = dict[Bucket, tuple[int, bool]]
+"""What was granted of each bucket asked for, and whether that is all there is, for anyone."""
+
+
+class Ledger(Protocol):
+    """Who owns the limits."""
+
+    def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
+        """Takes back all that this shard held of a campaign, notes what it spent, and grants what it needs.
+
+        A repeated `sequence` gets the first answer again. A bucket granted less than asked must be the last of it.
+        Raises `ShardUnavailable` if that cannot be known.
+        """
+
+
+class BudgetManager:
+    """Spends for one shard."""
+
+    def __init__(self, shard: Shard, ledger: Ledger) -> None:
+        self._shard = shard
+        self._ledger = ledger
+        self.sequence = 0
+        """Number of the last grant that arrived here."""
+
+    def commit(self, admission: Admission, times: Times, ranking: Ranking, campaign_id: str) -> None:
+        """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`."""
+        while needs := self._shard.commit(admission, *times, *ranking):
+            try:
+                self._acquire(campaign_id, {(kind, key): amount for kind, key, amount in needs})
+            except ShardUnavailable:
+                self._shard.abandon(admission)
+                return
+
+    def release(self, campaign_id: str) -> dict[Bucket, int]:
+        """Gives back all that is held of a campaign; what was spent of each bucket since this shard started."""
+        return {(kind, key): spent for kind, key, spent in self._shard.release(campaign_id)}
+
+    def _acquire(self, campaign_id: str, needs: dict[Bucket, int]) -> None:
+        spent = self.release(campaign_id)
+        sequence = self.sequence + 1
+        grants = self._ledger.acquire(sequence, campaign_id, spent, needs)
+        self._shard.grant(campaign_id, [(kind, key, *grant) for (kind, key), grant in grants.items()])
+        self.sequence = sequence

@@ -1,0 +1,76 @@
+"""Channel selector: in which order to try the channels for each recipient.
+
+The rule (contract, section 4, step 3): the campaign's `priority` tier, then score plus boost (higher first), then
+cost (lower first), then the channel order. The score weighs customer type, engagement, device, urgency and time of
+day; a preferred channel gets a boost. Scores are compared to nine decimals, so that rounding never decides.
+
+The arithmetic is `kernels.rank`, for all recipients of a part in one call.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine._core import Admission
+from engine.columns import Features
+from engine.config import (
+    Settings,
+    best_hour_weights,
+    customer_type_table,
+    device_table,
+    engagement_rates,
+    factor_weights,
+    urgency_table,
+)
+from engine.rules import Rules
+from kernels import rank
+
+__all__ = ["ChannelSelector", "Ranking"]
+
+
+class Ranking(NamedTuple):
+    """Rows of 7: channels in the order to try them u8 (255 after the last), score plus boost i64 in billionths."""
+
+    order: npt.NDArray[np.uint8]
+    values: npt.NDArray[np.int64]
+
+
+class ChannelSelector:
+    """Ranks channels by the configured weights and tables."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._factor_weights = factor_weights(settings)
+        self._customer_type = customer_type_table(settings)
+        self._engagement = engagement_rates(settings)
+        self._device = device_table(settings)
+        self._urgency = urgency_table(settings)
+        self._hour_weights = best_hour_weights(settings)
+
+    def rank(self, admission: Admission, features: Features, rules: Rules) -> Ranking:
+        """The candidate channels of each recipient, best first."""
+        count = len(admission)
+        ranking = Ranking(np.empty((count, 7), dtype=np.uint8), np.empty((count, 7), dtype=np.int64))
+        urgency = rules.urgency if admission.urgency is None else admission.urgency
+        rank(
+            admission.now,
+            features.candidates,
+            features.customer_type,
+            features.device,
+            features.zone,
+            features.preference_rank,
+            features.preference_count,
+            self._factor_weights,
+            self._customer_type,
+            self._engagement,
+            self._device,
+            self._urgency[urgency],
+            self._hour_weights,
+            rules.tiers,
+            rules.cost_column,
+            ranking.order,
+            ranking.values,
+        )
+        return ranking

@@ -1,0 +1,313 @@
+"""The budget ledger's book: who may spend what of a campaign, and what is left. No Ray, no clock, no disk.
+
+Of every bucket with a limit, always
+
+    settled (spent by the shards, and lost with dead ones) + outstanding (held by shards) + free = limit
+
+where only `free` is granted from. A limit that comes down below what is settled leaves nothing free; it never
+takes back what is committed. Shards report what they spent as absolute numbers, bucket by bucket, so a report
+that arrives twice, or after a later one was lost, does no harm.
+
+The book only counts. Recalling slices from shards that sit on them is the work of `actors.ledger`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from engine._core import CHANNELS
+from engine.budget_manager import Bucket, Grants
+from engine.errors import MadanSaraError, ShardUnavailable, UnknownCampaign
+from engine.model import Budget, Campaign
+
+__all__ = ["BudgetLedger", "Limits", "Superseded"]
+
+PLENTY = 4
+"""With plenty left, a grant is up to so many times what was asked for, to save the next calls."""
+
+
+class Superseded(MadanSaraError):
+    """The asker is an earlier life of its shard; what it held is written off, and it must not spend."""
+
+    status = 503
+
+    def __init__(self, shard: int, incarnation: int) -> None:
+        super().__init__(shard, incarnation)
+        self.detail = f"Shard {shard} has a later life than incarnation {incarnation}."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a campaign may commit, in micro-units and messages; None, or a channel left out, is no bound."""
+
+    total: int | None = None
+    channels: Mapping[int, int] = field(default_factory=dict)
+    daily: int | None = None
+    """Of each of the campaign's local days, as is the next."""
+    daily_messages: int | None = None
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> Limits:
+        """The limits of a campaign."""
+        budget = campaign.budget or Budget()
+        channels = {CHANNELS.index(name): int(amount) for name, amount in budget.per_channel.items()}
+        return cls(budget.total, channels, budget.daily, campaign.limits.daily_messages)
+
+    def on(self, bucket: Bucket) -> int | None:
+        """The limit of a bucket."""
+        kind, key = bucket
+        match kind:
+            case 0:
+                return self.total
+            case 1:
+                return self.channels.get(key)
+            case 2:
+                return self.daily
+            case 3:
+                return self.daily_messages
+        raise ValueError(f"there is no bucket {bucket}")
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One shard's page of an account."""
+
+    spent: Counter[Bucket] = field(default_factory=Counter)
+    held: Counter[Bucket] = field(default_factory=Counter)
+    asking: int = 0
+    """Number of the request that was noted last; 0 after a report that overtook it."""
+    sequence: int = 0
+    """Of the last request answered."""
+    answer: Grants | None = None
+
+
+@dataclass(slots=True)
+class _Account:
+    """One campaign."""
+
+    limits: Limits
+    entries: dict[int, _Entry] = field(default_factory=dict)
+    lost: Counter[Bucket] = field(default_factory=Counter)
+    settled: Counter[Bucket] = field(default_factory=Counter)
+    outstanding: Counter[Bucket] = field(default_factory=Counter)
+    ceilings: dict[Bucket, int] = field(default_factory=dict)
+    """What was settled and outstanding already when a lower limit came."""
+
+    def entry(self, shard: int) -> _Entry:
+        return self.entries.setdefault(shard, _Entry())
+
+    def free(self, bucket: Bucket) -> int | None:
+        limit = self.limits.on(bucket)
+        return None if limit is None else max(0, limit - self.settled[bucket] - self.outstanding[bucket])
+
+
+class BudgetLedger:
+    """The accounts of all campaigns. `shards` is how many share them; they are numbered from 0."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+        self._incarnations: dict[int, int] = {}
+        self._accounts: dict[str, _Account] = {}
+        self._imbalances: list[str] = []
+
+    def __contains__(self, campaign_id: str) -> bool:
+        """Whether the campaign has an account."""
+        return campaign_id in self._accounts
+
+    def set_limits(self, campaign_id: str, limits: Limits) -> None:
+        """Opens the account of a campaign or gives it other limits."""
+        account = self._accounts.setdefault(campaign_id, _Account(limits))
+        account.limits = limits
+        account.ceilings = {
+            bucket: committed
+            for bucket in account.settled.keys() | account.outstanding.keys()
+            if (limit := limits.on(bucket)) is not None
+            and (committed := account.settled[bucket] + account.outstanding[bucket]) > limit
+        }
+
+    def incarnation(self, shard: int) -> int:
+        """The number of the shard's life that may spend; 0 before its first."""
+        return self._incarnations.get(shard, 0)
+
+    def register(self, shard: int, incarnation: int) -> dict[str, dict[Bucket, int]]:
+        """Begins a new life of a shard. All that the one before spent and held counts as spent from now on.
+
+        Returns by campaign what of that is lost: slices that were held and may or may not have been spent.
+        """
+        if incarnation <= self.incarnation(shard):
+            raise Superseded(shard, incarnation)
+        self._incarnations[shard] = incarnation
+        return self.write_off(shard)
+
+    def write_off(self, shard: int) -> dict[str, dict[Bucket, int]]:
+        """As `register`, for a shard that will have no other life."""
+        lost = {}
+        for campaign_id, account in self._accounts.items():
+            entry = account.entries.pop(shard, None)
+            if entry is None:
+                continue
+            account.lost.update(entry.spent)
+            account.lost.update(entry.held)
+            account.settled.update(entry.held)
+            account.outstanding.subtract(entry.held)
+            if held := {bucket: amount for bucket, amount in entry.held.items() if amount}:
+                lost[campaign_id] = held
+        return lost
+
+    def report(self, shard: int, incarnation: int, campaign_id: str, spent: Mapping[Bucket, int]) -> None:
+        """Notes that a shard holds nothing of a campaign any more, and what it spent of each bucket in this life.
+
+        It overtakes a request of the shard that is not answered yet.
+        """
+        self._check_life(shard, incarnation)
+        account = self._account(campaign_id)
+        entry = account.entry(shard)
+        for bucket in entry.spent.keys() | entry.held.keys() | spent.keys():
+            before, held, after = entry.spent[bucket], entry.held[bucket], spent.get(bucket, 0)
+            if account.limits.on(bucket) is not None and after > before + held:
+                self._imbalances.append(f"{campaign_id} {bucket}: shard {shard} spent {after - before} and held {held}")
+            account.settled[bucket] += after - before
+            account.outstanding[bucket] -= held
+        entry.spent = Counter({bucket: amount for bucket, amount in spent.items() if amount})
+        entry.held = Counter()
+        entry.asking = 0
+
+    def recalled(
+        self, shard: int, incarnation: int, sequence: int, campaign_id: str, spent: Mapping[Bucket, int]
+    ) -> bool:
+        """As `report`, for the answer to a recall of the grant `sequence`. False, and nothing noted, if it is stale:
+        the shard died or got another grant since it was asked."""
+        if incarnation != self.incarnation(shard):
+            return False
+        entry = self._account(campaign_id).entry(shard)
+        if sequence != entry.sequence:
+            return False
+        asking = entry.asking
+        self.report(shard, incarnation, campaign_id, spent)
+        entry.asking = asking
+        return True
+
+    def in_the_way(self, campaign_id: str, shard: int, needs: Mapping[Bucket, int]) -> list[tuple[int, int]]:
+        """The other shards that hold some of a bucket of which less is free than needed: (shard, sequence)."""
+        account = self._account(campaign_id)
+        short = [bucket for bucket, need in needs.items() if self._free(account, bucket) < need]
+        return [
+            (other, entry.sequence)
+            for other, entry in sorted(account.entries.items())
+            if other != shard and any(entry.held[bucket] for bucket in short)
+        ]
+
+    def holders(self, campaign_id: str) -> list[tuple[int, int]]:
+        """Every shard that was ever granted or reported anything of a campaign: (shard, sequence)."""
+        return [(shard, entry.sequence) for shard, entry in sorted(self._account(campaign_id).entries.items())]
+
+    def ask(
+        self, shard: int, incarnation: int, sequence: int, campaign_id: str, spent: Mapping[Bucket, int]
+    ) -> Grants | None:
+        """The first half of `acquire`: takes back all that a shard held of a campaign and notes what it spent.
+
+        A repeated `sequence` changes nothing and returns the answer that the request got already.
+        """
+        self._check_life(shard, incarnation)
+        entry = self._account(campaign_id).entry(shard)
+        if sequence == entry.sequence:
+            return entry.answer
+        if sequence < max(entry.sequence, entry.asking):
+            raise ShardUnavailable(f"Shard {shard} asked for more since its request {sequence}.")
+        self.report(shard, incarnation, campaign_id, spent)
+        entry.asking = sequence
+        return None
+
+    def grant(
+        self, shard: int, incarnation: int, sequence: int, campaign_id: str, needs: Mapping[Bucket, int]
+    ) -> Grants:
+        """The second half: grants what the shard needs.
+
+        A bucket is granted less than asked, and marked as the last there is, only if no other shard holds any of
+        it; where one does, nothing is granted and `ShardUnavailable` says so. The mark holds until the shard
+        gives its grant back.
+        """
+        self._check_life(shard, incarnation)
+        account = self._account(campaign_id)
+        entry = account.entry(shard)
+        if sequence != entry.asking:
+            raise ShardUnavailable(f"Shard {shard} went on without an answer to its request {sequence}.")
+        if others := self.in_the_way(campaign_id, shard, needs):
+            names = ", ".join(str(other) for other, _ in others)
+            raise ShardUnavailable(f"The rest of the budget of {campaign_id!r} is with shard {names}.")
+        grants: Grants = {}
+        for bucket, need in needs.items():
+            amount = _size(need, self._free(account, bucket), self._shards)
+            grants[bucket] = (amount, amount < need)
+            entry.held[bucket] = amount
+            account.outstanding[bucket] += amount
+        entry.sequence, entry.answer = sequence, grants
+        return grants
+
+    def acquire(
+        self,
+        shard: int,
+        incarnation: int,
+        sequence: int,
+        campaign_id: str,
+        spent: Mapping[Bucket, int],
+        needs: Mapping[Bucket, int],
+    ) -> Grants:
+        """`ask`, then `grant`: for those who have nobody to recall from in between."""
+        answer = self.ask(shard, incarnation, sequence, campaign_id, spent)
+        return self.grant(shard, incarnation, sequence, campaign_id, needs) if answer is None else answer
+
+    def spent(self, campaign_id: str) -> dict[Bucket, int]:
+        """What counts as spent of each bucket, as far as it was reported."""
+        return {bucket: amount for bucket, amount in self._account(campaign_id).settled.items() if amount}
+
+    def free(self, campaign_id: str, bucket: Bucket) -> int | None:
+        """What can be granted of a bucket; None if it has no limit."""
+        return self._account(campaign_id).free(bucket)
+
+    def audit(self) -> list[str]:
+        """Every way in which the book does not balance; empty if it does."""
+        faults = list(self._imbalances)
+        for campaign_id, account in self._accounts.items():
+            entries = account.entries.values()
+            for bucket in account.settled.keys() | account.outstanding.keys():
+                settled = account.lost[bucket] + sum(entry.spent[bucket] for entry in entries)
+                outstanding = sum(entry.held[bucket] for entry in entries)
+                faults += _faults(account, campaign_id, bucket, settled, outstanding)
+        return faults
+
+    def _account(self, campaign_id: str) -> _Account:
+        try:
+            return self._accounts[campaign_id]
+        except KeyError:
+            raise UnknownCampaign(campaign_id) from None
+
+    def _free(self, account: _Account, bucket: Bucket) -> int:
+        free = account.free(bucket)
+        if free is None:
+            raise ValueError(f"bucket {bucket} has no limit to grant from")
+        return free
+
+    def _check_life(self, shard: int, incarnation: int) -> None:
+        if incarnation != self.incarnation(shard):
+            raise Superseded(shard, incarnation)
+
+
+def _size(need: int, free: int, shards: int) -> int:
+    """A grant: all that is needed if it is there; several times that while it is a small part of what is left."""
+    if free <= need:
+        return free
+    return max(need, min(PLENTY * need, free // (2 * shards)))
+
+
+def _faults(account: _Account, campaign_id: str, bucket: Bucket, settled: int, outstanding: int) -> Iterable[str]:
+    where = f"{campaign_id} {bucket}"
+    if (account.settled[bucket], account.outstanding[bucket]) != (settled, outstanding):
+        yield f"{where}: the running totals differ from the shards' pages"
+    if settled < 0 or outstanding < 0:
+        yield f"{where}: {settled} settled and {outstanding} outstanding"
+    limit = account.limits.on(bucket)
+    if limit is not None and settled + outstanding > max(limit, account.ceilings.get(bucket, 0)):
+        yield f"{where}: {settled} settled and {outstanding} outstanding of {limit}"

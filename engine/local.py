@@ -1,0 +1,166 @@
+"""The engine in process: shards and ledger without Ray, for tests, simulations and benchmarks of the core.
+
+The same parts as in the actors, called one after the other: what it answers is what the cluster answers to the
+same requests in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine._core import CHANNELS, Request
+from engine.budget_manager import Bucket, Grants
+from engine.config import Settings, default_settings
+from engine.errors import Conflict, UnknownCampaign
+from engine.event import Event, decode_events
+from engine.ledger import BudgetLedger, Limits
+from engine.model import Campaign, decode_campaign
+from engine.orchestrator import Orchestrator
+from engine.router import Router
+from engine.status import build_status
+
+__all__ = ["Engine"]
+
+INCARNATION = 1
+
+
+class _LocalLedger:
+    """The ledger as one shard sees it: recalls are calls."""
+
+    def __init__(self, engine: Engine, shard: int) -> None:
+        self._engine = engine
+        self._shard = shard
+
+    def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
+        ledger = self._engine.ledger
+        ledger.report(self._shard, INCARNATION, campaign_id, spent)
+        for other, _ in ledger.in_the_way(campaign_id, self._shard, needs):
+            self._engine.recall(other, campaign_id)
+        return ledger.acquire(self._shard, INCARNATION, sequence, campaign_id, spent, needs)
+
+
+class Engine:
+    """All of the engine in one process. Bodies are JSON, as bytes or as what decodes from it."""
+
+    def __init__(self, settings: Settings | None = None, shards: int = 1) -> None:
+        self.settings = settings or default_settings()
+        self.ledger = BudgetLedger(shards)
+        self.router = Router(shards)
+        self.shards = [Orchestrator(INCARNATION, self.settings, _LocalLedger(self, shard)) for shard in range(shards)]
+        self._campaigns: dict[str, tuple[Campaign, bool]] = {}
+        for shard in range(shards):
+            self.ledger.register(shard, INCARNATION)
+
+    def put_campaign(self, body: bytes | dict[str, Any], campaign_id: str | None = None) -> Campaign:
+        """Creates or replaces a campaign. Raises `RequestError`; `Conflict` for a change that messages forbid."""
+        campaign = decode_campaign(_json(body), campaign_id or _id_of(body), self.settings)
+        old, paused = self._campaigns.get(campaign.id, (campaign, False))
+        changed = campaign.changes_fixed_by_messages(old)
+        if changed and any(sum(shard.tally(campaign.id)["messages"]) for shard in self.shards):
+            raise Conflict(f"The campaign has messages: {', '.join(changed)} can no longer change.")
+        self._set(campaign, paused)
+        return campaign
+
+    def pause(self, campaign_id: str) -> None:
+        """From now on the campaign decides nothing."""
+        self._set(self._campaign(campaign_id)[0], True)
+
+    def resume(self, campaign_id: str) -> None:
+        """Ends a pause."""
+        self._set(self._campaign(campaign_id)[0], False)
+
+    def send_batch(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
+        """Decides a batch. Raises `RequestError`, `UnknownCampaign`."""
+        return msgspec.json.decode(self.send_batch_json(_json(body), now))  # type: ignore[no-any-return]
+
+    def send_batch_json(self, body: bytes, now: int) -> bytes:
+        """The same from JSON to JSON."""
+        request = self.router.parse_batch(body)
+        return request.render_batch(self._decide(request, now), "b-local")
+
+    def send(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
+        """Decides for one recipient. Raises `RequestError`, `UnknownCampaign`."""
+        request = self.router.parse_send(_json(body))
+        (answer,) = self._decide(request, now).values()
+        return msgspec.json.decode(request.render_send(answer))  # type: ignore[no-any-return]
+
+    def put_recipient(self, recipient_id: str, body: bytes | dict[str, Any], now: int) -> None:
+        """Keeps a profile. Raises `RequestError`."""
+        request = self.router.parse_profile(recipient_id, _json(body))
+        for shard in request.shards:
+            self.shards[shard].merge_profile(request.part(shard, now))
+
+    def suppress(self, recipient_id: str, scope: str, until: int | None = None, reason: str | None = None) -> None:
+        """Stops a channel or `all` for a recipient."""
+        self._shard_of(recipient_id).suppress(recipient_id, _channel(scope), until, reason)
+
+    def lift(self, recipient_id: str, scope: str) -> bool:
+        """Lifts such a stop; False if there was none."""
+        return self._shard_of(recipient_id).lift(recipient_id, _channel(scope))
+
+    def events(self, body: bytes | dict[str, Any]) -> dict[str, Any]:
+        """Takes events, as `POST /events` answers. Raises `RequestError`."""
+        results: list[dict[str, Any]] = []
+        for event in decode_events(_json(body)):
+            if isinstance(event, Event):
+                shard = self.router.shard_of_message(event.message_id)
+                status = "unknown" if shard is None else self.shards[shard].apply_events([event])[0]
+                results.append({"id": event.id, "status": status})
+            else:
+                errors = [{"path": path, "message": message} for path, message in event.errors]
+                results.append({"id": event.id, "status": "invalid", "errors": errors})
+        return {"results": results}
+
+    def message(self, message_id: str) -> dict[str, Any] | None:
+        """A message as `GET /messages/{id}` answers it."""
+        shard = self.router.shard_of_message(message_id)
+        return None if shard is None else self.shards[shard].message(message_id)
+
+    def recipient(self, recipient_id: str, now: int) -> dict[str, Any] | None:
+        """A recipient as `GET /recipients/{id}` answers it."""
+        return self._shard_of(recipient_id).recipient(recipient_id, now)
+
+    def status(self, campaign_id: str, now: int) -> dict[str, Any]:
+        """A campaign's status. Raises `UnknownCampaign`."""
+        campaign, paused = self._campaign(campaign_id)
+        return build_status(campaign, paused, [shard.tally(campaign_id) for shard in self.shards], now)
+
+    def recall(self, shard: int, campaign_id: str) -> None:
+        """Has a shard give back its slices of a campaign."""
+        self.ledger.report(shard, INCARNATION, campaign_id, self.shards[shard].release(campaign_id))
+
+    def _set(self, campaign: Campaign, paused: bool) -> None:
+        self.ledger.set_limits(campaign.id, Limits.of(campaign))
+        for index, shard in enumerate(self.shards):
+            shard.put_campaign(campaign, paused)
+            self.recall(index, campaign.id)
+        # Once more, now that what was spent without a limit is known, too.
+        self.ledger.set_limits(campaign.id, Limits.of(campaign))
+        self._campaigns[campaign.id] = (campaign, paused)
+
+    def _campaign(self, campaign_id: str) -> tuple[Campaign, bool]:
+        if campaign_id not in self._campaigns:
+            raise UnknownCampaign(campaign_id)
+        return self._campaigns[campaign_id]
+
+    def _decide(self, request: Request, now: int) -> dict[int, bytes | None]:
+        self._campaign(request.campaign_id)
+        return {shard: self.shards[shard].decide(request.part(shard, now)) for shard in request.shards}
+
+    def _shard_of(self, recipient_id: str) -> Orchestrator:
+        return self.shards[self.router.shard_of_recipient(recipient_id)]
+
+
+def _json(body: bytes | dict[str, Any]) -> bytes:
+    return body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+
+def _id_of(body: bytes | dict[str, Any]) -> str:
+    campaign = msgspec.json.decode(body) if isinstance(body, bytes) else body
+    return str(campaign["id"])
+
+
+def _channel(scope: str) -> int | None:
+    return None if scope == "all" else CHANNELS.index(scope)

@@ -1,0 +1,93 @@
+"""Reading JSON into the model: one place turns every fault into its path and a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from engine import _core
+from engine.errors import FieldError, RequestError
+from engine.scalars import decode_scalar
+
+__all__ = ["convert", "fault_of", "pointer", "read_json"]
+
+Kind = TypeVar("Kind")
+
+_PLACE = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
+_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
+_NAME_LENGTH_MAX = 64
+
+
+def read_json(body: bytes) -> Any:
+    """The value of a JSON body: UTF-8, bounded depth, no key twice. Raises `RequestError` (400)."""
+    getattr(_core, "check_json", lambda body: None)(body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(400, "The body is not JSON that can be read.", [("", str(error))]) from None
+
+
+def convert(value: Any, kind: type[Kind]) -> Kind:
+    """`value`, read from JSON, as `kind`; raises `RequestError` (400) with the path of the fault."""
+    try:
+        return msgspec.convert(value, kind, dec_hook=decode_scalar)
+    except msgspec.ValidationError as error:
+        raise RequestError(400, "The request has a fault.", [fault_of(error, value, kind)]) from None
+
+
+def pointer(steps: Iterable[str | int]) -> str:
+    """The JSON pointer of a path.
+
+    >>> pointer(["recipients", 3, "a/b"])
+    '/recipients/3/a~1b'
+    """
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def fault_of(error: msgspec.ValidationError, value: Any, kind: type) -> FieldError:
+    """The pointer and the sentence of what msgspec found wrong when it read `value` as `kind`."""
+    text = str(error)
+    place = _PLACE.search(text)
+    message = text if place is None else text[: place.start()]
+    steps: list[str | int] = []
+    for name, index, some_key in _STEP.findall(place["path"] if place else ""):
+        steps.append(_faulty_key(_at(value, steps), text, value, kind) if some_key else name or int(index))
+    if place is not None and place["key"]:
+        return pointer([*steps, _unknown_channel(_at(value, steps))]), "is not a channel"
+    if field := _FIELD.fullmatch(message):
+        unknown = field[1] == "contains unknown"
+        return pointer([*steps, field[2][:_NAME_LENGTH_MAX]]), "is not a field here" if unknown else "is required"
+    return pointer(steps), message[:1].lower() + message[1:]
+
+
+def _at(value: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        value = value[step]
+    return value
+
+
+def _unknown_channel(table: dict[str, Any]) -> str:
+    return next(key for key in table if key not in _core.CHANNELS)[:_NAME_LENGTH_MAX]
+
+
+def _faulty_key(table: dict[str, Any], text: str, value: Any, kind: type) -> str:
+    """The key in a map by channel whose value is at fault: msgspec leaves it out, so each is tried alone.
+
+    Reading stops at the first fault, so at most one key for each channel is tried before it is found.
+    """
+    items = list(table.items())
+    for name, entry in items:
+        table.clear()
+        table[name] = entry
+        try:
+            msgspec.convert(value, kind, dec_hook=decode_scalar)
+        except msgspec.ValidationError as error:
+            if str(error) == text:
+                break
+    table.clear()
+    table.update(items)
+    return name

@@ -1,0 +1,156 @@
+"""What can be configured: the tables of defaults.toml as Structs. `engine.config` loads and checks them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from engine.money import AMOUNT_PATTERN
+
+__all__ = ["MINUTE_PATTERN", "Settings"]
+
+MINUTE_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Hour = Annotated[int, Meta(ge=0, le=23)]
+Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
+Amount = Annotated[str, Meta(pattern=AMOUNT_PATTERN)]
+MinuteOfDay = Annotated[str, Meta(pattern=MINUTE_PATTERN)]
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file: every field must be there, and no other."""
+
+
+class Limits(_Table, frozen=True):
+    """Bounds on what the front end takes at once."""
+
+    body_bytes_max: Annotated[int, Meta(ge=1024, le=67_108_864)]
+    requests_in_flight_max: Annotated[int, Meta(ge=1, le=65_536)]
+    bytes_in_flight_max: Annotated[int, Meta(ge=1024)]
+    body_timeout_ms: Milliseconds
+    shard_timeout_ms: Milliseconds
+    drain_timeout_ms: Annotated[int, Meta(ge=0, le=8_000)]
+
+
+class Weights(_Table, frozen=True):
+    """What each factor weighs in the score; together 1."""
+
+    customer_type: Share
+    engagement: Share
+    device: Share
+    urgency: Share
+    time_of_day: Share
+
+
+class ChannelShares(_Table, frozen=True):
+    """A number in [0, 1] for each channel."""
+
+    email: Share
+    sms: Share
+    whatsapp: Share
+    instagram: Share
+    facebook: Share
+    linkedin: Share
+    twitter: Share
+
+
+class CustomerTypeTable(_Table, frozen=True):
+    new: ChannelShares
+    existing: ChannelShares
+
+
+class DeviceTable(_Table, frozen=True):
+    mobile: ChannelShares
+    desktop: ChannelShares
+    tablet: ChannelShares
+    unknown: ChannelShares
+
+
+class UrgencyTable(_Table, frozen=True):
+    low: ChannelShares
+    normal: ChannelShares
+    high: ChannelShares
+
+
+class Engagement(_Table, frozen=True):
+    """The prior of the smoothed engagement rate: p per channel, and k, what it weighs in deliveries."""
+
+    prior_deliveries: Annotated[float, Meta(gt=0, le=1_000_000)]
+    rate: ChannelShares
+
+
+class ChannelHours(_Table, frozen=True):
+    """Local hours for each channel; none means that no hour is better than another."""
+
+    email: tuple[Hour, ...]
+    sms: tuple[Hour, ...]
+    whatsapp: tuple[Hour, ...]
+    instagram: tuple[Hour, ...]
+    facebook: tuple[Hour, ...]
+    linkedin: tuple[Hour, ...]
+    twitter: tuple[Hour, ...]
+
+
+class BestHours(_Table, frozen=True):
+    weight_elsewhere: Annotated[float, Meta(gt=0, le=1)]
+    new: ChannelHours
+    existing: ChannelHours
+
+
+Gap = Annotated[float, Meta(ge=0, le=168)]
+
+
+class ChannelGaps(_Table, frozen=True):
+    """Hours between two messages to one recipient on one channel."""
+
+    email: Gap
+    sms: Gap
+    whatsapp: Gap
+    instagram: Gap
+    facebook: Gap
+    linkedin: Gap
+    twitter: Gap
+
+
+class QuietHours(_Table, frozen=True):
+    """Local times of day, half-open, across midnight where `start` is later; equal ones restrict nothing."""
+
+    start: MinuteOfDay
+    end: MinuteOfDay
+
+
+class ChannelCosts(_Table, frozen=True):
+    """Decimal amounts, each the cost of one attempt."""
+
+    email: Amount
+    sms: Amount
+    whatsapp: Amount
+    instagram: Amount
+    facebook: Amount
+    linkedin: Amount
+    twitter: Amount
+
+
+class Settings(_Table, frozen=True):
+    """The whole configuration, valid and with nothing left to fill in.
+
+    `shards` is at least 1 here, and `api_keys` holds SHA-256 digests in hexadecimal, never a key.
+    """
+
+    host: str
+    port: Annotated[int, Meta(ge=0, le=65_535)]
+    shards: Annotated[int, Meta(ge=0, le=1024)]
+    clock: Literal["system", "manual"]
+    api_keys: tuple[str, ...]
+    limits: Limits
+    weights: Weights
+    customer_type: CustomerTypeTable
+    device: DeviceTable
+    urgency: UrgencyTable
+    engagement: Engagement
+    best_hours: BestHours
+    min_gap_hours: ChannelGaps
+    quiet_hours: QuietHours
+    costs: ChannelCosts

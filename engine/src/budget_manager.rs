@@ -1,0 +1,238 @@
+//! Budget manager, the part that spends: what a shard may spend of a campaign, bucket by bucket.
+//!
+//! The rule: a shard spends only from slices it holds. The ledger owns every limit and grants slices; a bucket
+//! that holds too little is a refusal only once the ledger has said that there is no more (`last`), and until
+//! then a question to it.
+
+use std::collections::BTreeMap;
+
+use crate::campaign::Limited;
+use crate::words::CHANNEL_COUNT;
+
+/// What a limit can be set on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Bucket {
+    /// Micro-units of the whole campaign.
+    Total,
+    /// Micro-units on a channel.
+    Channel(u8),
+    /// Micro-units on a local day of the campaign.
+    DayMoney(i32),
+    /// Messages on a local day of the campaign.
+    DayMessages(i32),
+}
+
+impl Bucket {
+    /// As the pair (kind, key) that Python and the ledger use.
+    pub fn pair(self) -> (u8, i32) {
+        match self {
+            Bucket::Total => (0, 0),
+            Bucket::Channel(channel) => (1, i32::from(channel)),
+            Bucket::DayMoney(day) => (2, day),
+            Bucket::DayMessages(day) => (3, day),
+        }
+    }
+
+    pub fn from_pair(kind: u8, key: i32) -> Option<Self> {
+        match kind {
+            0 => Some(Bucket::Total),
+            1 => u8::try_from(key).ok().filter(|channel| usize::from(*channel) < CHANNEL_COUNT).map(Bucket::Channel),
+            2 => Some(Bucket::DayMoney(key)),
+            3 => Some(Bucket::DayMessages(key)),
+            _ => None,
+        }
+    }
+}
+
+/// One bucket on a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Spent by this shard since it started.
+    pub spent: i64,
+    /// Granted and not spent.
+    pub held: i64,
+    /// The ledger has no more than what was granted.
+    pub last: bool,
+}
+
+/// Whether an amount can be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    Yes,
+    No,
+    /// Only the ledger knows.
+    Ask,
+}
+
+impl Fit {
+    fn and(self, other: Fit) -> Fit {
+        match (self, other) {
+            (Fit::No, _) | (_, Fit::No) => Fit::No,
+            (Fit::Ask, _) | (_, Fit::Ask) => Fit::Ask,
+            (Fit::Yes, Fit::Yes) => Fit::Yes,
+        }
+    }
+}
+
+impl Balance {
+    fn fit(&self, amount: i64) -> Fit {
+        if amount <= self.held {
+            Fit::Yes
+        } else if self.last {
+            Fit::No
+        } else {
+            Fit::Ask
+        }
+    }
+
+    fn spend(&mut self, amount: i64, limited: bool) {
+        self.spent += amount;
+        if limited {
+            self.held -= amount;
+        }
+    }
+}
+
+/// The buckets of one local day.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DayBalance {
+    pub money: Balance,
+    pub messages: Balance,
+}
+
+/// All buckets of a campaign on a shard.
+#[derive(Clone, Debug, Default)]
+pub struct Balances {
+    pub total: Balance,
+    pub channels: [Balance; CHANNEL_COUNT],
+    pub days: BTreeMap<i32, DayBalance>,
+}
+
+impl Balances {
+    fn day(&self, day: i32) -> DayBalance {
+        self.days.get(&day).copied().unwrap_or_default()
+    }
+
+    /// Step 4 for one channel: does its cost fit what is left of the total, the channel's and the day's budget?
+    pub fn fit_money(&self, limited: Limited, channel: usize, day: i32, cost: i64) -> Fit {
+        let mut fit = Fit::Yes;
+        if limited.total {
+            fit = fit.and(self.total.fit(cost));
+        }
+        if limited.channels & (1 << channel) != 0 {
+            fit = fit.and(self.channels[channel].fit(cost));
+        }
+        if limited.daily {
+            fit = fit.and(self.day(day).money.fit(cost));
+        }
+        fit
+    }
+
+    /// Step 5: is a message of that day left?
+    pub fn fit_message(&self, limited: Limited, day: i32) -> Fit {
+        if limited.daily_messages { self.day(day).messages.fit(1) } else { Fit::Yes }
+    }
+
+    /// Step 8: commits a message's cost and its place; a negative count gives it back.
+    pub fn commit(&mut self, limited: Limited, channel: usize, day: i32, cost: i64, messages: i64) {
+        self.total.spend(cost, limited.total);
+        self.channels[channel].spend(cost, limited.channels & (1 << channel) != 0);
+        let day = self.days.entry(day).or_default();
+        day.money.spend(cost, limited.daily);
+        day.messages.spend(messages, limited.daily_messages);
+    }
+
+    /// Takes what the ledger granted.
+    pub fn grant(&mut self, bucket: Bucket, amount: i64, last: bool) {
+        let balance = self.balance_mut(bucket);
+        balance.held += amount;
+        balance.last = last;
+    }
+
+    /// Gives back all that is held and says what was spent, bucket by bucket.
+    pub fn release(&mut self) -> Vec<(Bucket, i64)> {
+        let mut spent = Vec::with_capacity(8 + 2 * self.days.len());
+        let mut give_back = |bucket, balance: &mut Balance| {
+            balance.held = 0;
+            balance.last = false;
+            spent.push((bucket, balance.spent));
+        };
+        give_back(Bucket::Total, &mut self.total);
+        for (channel, balance) in self.channels.iter_mut().enumerate() {
+            give_back(Bucket::Channel(channel as u8), balance);
+        }
+        for (day, balance) in &mut self.days {
+            give_back(Bucket::DayMoney(*day), &mut balance.money);
+            give_back(Bucket::DayMessages(*day), &mut balance.messages);
+        }
+        spent
+    }
+
+    fn balance_mut(&mut self, bucket: Bucket) -> &mut Balance {
+        match bucket {
+            Bucket::Total => &mut self.total,
+            Bucket::Channel(channel) => &mut self.channels[usize::from(channel)],
+            Bucket::DayMoney(day) => &mut self.days.entry(day).or_default().money,
+            Bucket::DayMessages(day) => &mut self.days.entry(day).or_default().messages,
+        }
+    }
+}
+
+/// What the rest of a batch would like to spend: the question to the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs(pub BTreeMap<Bucket, i64>);
+
+impl Needs {
+    /// Adds a message on a channel and day.
+    pub fn add(&mut self, limited: Limited, channel: usize, day: i32, cost: i64) {
+        let mut need = |bucket, amount| *self.0.entry(bucket).or_default() += amount;
+        if limited.total {
+            need(Bucket::Total, cost);
+        }
+        if limited.channels & (1 << channel) != 0 {
+            need(Bucket::Channel(channel as u8), cost);
+        }
+        if limited.daily {
+            need(Bucket::DayMoney(day), cost);
+        }
+        if limited.daily_messages {
+            need(Bucket::DayMessages(day), 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITED: Limited = Limited { total: true, channels: 0b10, daily: false, daily_messages: true };
+
+    #[test]
+    fn an_empty_bucket_asks_until_the_ledger_said_its_last_word() {
+        let mut balances = Balances::default();
+        assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Ask);
+        balances.grant(Bucket::Total, 15, true);
+        assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Yes);
+        assert_eq!(balances.fit_money(LIMITED, 1, 5, 10), Fit::Ask);
+        balances.grant(Bucket::DayMessages(5), 1, true);
+        balances.commit(LIMITED, 0, 5, 10, 1);
+        assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::No);
+        assert_eq!(balances.fit_money(LIMITED, 0, 5, 5), Fit::Yes);
+        assert_eq!(balances.fit_message(LIMITED, 5), Fit::No);
+        assert_eq!(balances.fit_message(LIMITED, 6), Fit::Ask);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_spent_again() {
+        let mut balances = Balances::default();
+        balances.grant(Bucket::Total, 10, true);
+        balances.grant(Bucket::DayMessages(1), 1, true);
+        balances.commit(LIMITED, 0, 1, 10, 1);
+        balances.commit(LIMITED, 0, 1, -10, -1);
+        assert_eq!((balances.total.held, balances.total.spent), (10, 0));
+        assert_eq!(balances.fit_message(LIMITED, 1), Fit::Yes);
+        let spent = balances.release();
+        assert!(spent.iter().all(|(_, amount)| *amount == 0));
+        assert_eq!(balances.total, Balance::default());
+    }
+}

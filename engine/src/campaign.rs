@@ -1,0 +1,102 @@
+//! A campaign as a shard sees it: its rules, and what it has done here.
+
+use std::collections::BTreeMap;
+
+use crate::budget_manager::Balances;
+use crate::frequency::Caps;
+use crate::words::{CHANNEL_COUNT, ChannelMask};
+
+/// What a decision needs to know of a campaign.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    pub id: String,
+    /// Neither held by nor counted in caps and gaps.
+    pub transactional: bool,
+    pub paused: bool,
+    /// The period is [starts_at, ends_at), seconds since the epoch.
+    pub starts_at: Option<i64>,
+    pub ends_at: Option<i64>,
+    pub channels: ChannelMask,
+    /// Micro-units a message.
+    pub costs: [i64; CHANNEL_COUNT],
+    pub daily_cap: u32,
+    pub weekly_cap: u32,
+    pub lookback_s: i64,
+    pub gaps_s: [i64; CHANNEL_COUNT],
+    /// The chosen channel and its fallbacks together.
+    pub max_attempts: u8,
+    pub dedup_key: String,
+    pub conversion_value: i64,
+    /// Index of the campaign's zone.
+    pub zone: u16,
+    pub limited: Limited,
+}
+
+/// Which amounts of a campaign have a limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limited {
+    pub total: bool,
+    pub channels: ChannelMask,
+    pub daily: bool,
+    pub daily_messages: bool,
+}
+
+impl Rules {
+    /// The caps and gaps that hold its messages.
+    pub fn caps(&self) -> Caps {
+        Caps { daily: self.daily_cap, weekly: self.weekly_cap, gaps_s: self.gaps_s }
+    }
+
+    /// Whether the campaign decides anything at `now`.
+    pub fn active(&self, now: i64) -> bool {
+        !self.paused
+            && self.starts_at.is_none_or(|starts_at| starts_at <= now)
+            && self.ends_at.is_none_or(|ends_at| now < ends_at)
+    }
+}
+
+/// What a channel did for a campaign.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChannelTally {
+    pub messages: u64,
+    /// Micro-units of messages that are not cancelled.
+    pub committed: i64,
+    /// Micro-units of messages that were sent.
+    pub spent: i64,
+    pub delivered: u64,
+    pub engaged: u64,
+    pub converted: u64,
+}
+
+/// Everything counted for a campaign on a shard.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Messages by state.
+    pub messages: [u64; 8],
+    /// Decisions by reason.
+    pub blocked: [u64; 10],
+    pub channels: [ChannelTally; CHANNEL_COUNT],
+    /// Messages that were opened, clicked, converted at least once.
+    pub opened: u64,
+    pub clicked: u64,
+    pub converted: u64,
+    /// Micro-units of all conversions.
+    pub revenue: i64,
+    /// Instants by the recipients' local hour.
+    pub hours: [u64; 24],
+}
+
+/// A campaign on a shard.
+#[derive(Clone, Debug, Default)]
+pub struct Campaign {
+    pub rules: Rules,
+    pub tally: Tally,
+    pub balances: Balances,
+}
+
+impl Campaign {
+    /// Committed micro-units and messages by the campaign's local day.
+    pub fn days(&self) -> BTreeMap<i32, (i64, i64)> {
+        self.balances.days.iter().map(|(day, balance)| (*day, (balance.money.spent, balance.messages.spent))).collect()
+    }
+}

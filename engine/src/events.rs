@@ -1,0 +1,74 @@
+//! Events: what the world says became of a message, taken once each and counted.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::messages::marks;
+use crate::shard::Shard;
+use crate::words::{EventStatus, EventType, MessageState};
+
+/// An event, checked already.
+pub struct Event<'a> {
+    pub id: &'a str,
+    pub kind: EventType,
+    /// The message's number.
+    pub message: u64,
+    /// Micro-units of a conversion; the campaign's value if None.
+    pub value: Option<i64>,
+}
+
+/// The marks that an event of a kind sets.
+fn marks_of(kind: EventType) -> u8 {
+    use marks::{CLICKED, CONVERTED, DELIVERED, ENGAGED, OPENED};
+    match kind {
+        EventType::Delivered => DELIVERED,
+        EventType::Opened => DELIVERED | ENGAGED | OPENED,
+        EventType::Clicked => DELIVERED | ENGAGED | CLICKED,
+        EventType::Replied => DELIVERED | ENGAGED,
+        EventType::Converted => DELIVERED | ENGAGED | CONVERTED,
+        EventType::Failed | EventType::Bounced | EventType::Complained | EventType::Unsubscribed => 0,
+    }
+}
+
+impl Shard {
+    /// Applies an event once: the same id again changes nothing, one for no message is not remembered.
+    pub fn apply_event(&mut self, event: &Event<'_>) -> EventStatus {
+        let id = xxh3_128(event.id.as_bytes());
+        if self.seen_events.contains(&id) {
+            return EventStatus::Seen;
+        }
+        let Some(index) = self.find_message(event.message) else {
+            return EventStatus::Unknown;
+        };
+        self.seen_events.insert(id);
+        let message = self.messages.get_mut(index);
+        let campaign = &mut self.campaigns[message.campaign as usize];
+        let tally = &mut campaign.tally;
+        let new = marks_of(event.kind) & !message.marks;
+        message.marks |= new;
+        let channel = &mut tally.channels[message.channel as usize];
+        if new & marks::DELIVERED != 0 {
+            channel.delivered += 1;
+            if matches!(
+                message.state,
+                MessageState::Scheduled | MessageState::Claimed | MessageState::Sent | MessageState::Unknown
+            ) {
+                tally.messages[message.state as usize] -= 1;
+                if message.state != MessageState::Sent {
+                    channel.spent += message.cost;
+                }
+                message.state = MessageState::Delivered;
+                tally.messages[message.state as usize] += 1;
+            }
+        }
+        channel.engaged += u64::from(new & marks::ENGAGED != 0);
+        channel.converted += u64::from(new & marks::CONVERTED != 0);
+        tally.opened += u64::from(new & marks::OPENED != 0);
+        tally.clicked += u64::from(new & marks::CLICKED != 0);
+        tally.converted += u64::from(new & marks::CONVERTED != 0);
+        if event.kind == EventType::Converted {
+            let value = event.value.unwrap_or(campaign.rules.conversion_value);
+            tally.revenue = tally.revenue.saturating_add(value);
+        }
+        EventStatus::Applied
+    }
+}

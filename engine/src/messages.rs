@@ -1,0 +1,93 @@
+//! The messages of a shard: what scheduled decisions created, and what became of it.
+
+use std::sync::Arc;
+
+use crate::slot::{message_number, slot_of_message};
+use crate::words::{Channel, MessageState};
+
+/// Sequence numbers of one life of a shard begin at its incarnation in these bits, so that none is given twice.
+const INCARNATION_SHIFT: u32 = 40;
+
+/// First events of each kind, as bits of `Message::marks`.
+pub mod marks {
+    pub const DELIVERED: u8 = 1;
+    pub const ENGAGED: u8 = 2;
+    pub const OPENED: u8 = 4;
+    pub const CLICKED: u8 = 8;
+    pub const CONVERTED: u8 = 16;
+}
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub recipient: u32,
+    pub campaign: u32,
+    /// Interned deduplication key.
+    pub key: u32,
+    pub state: MessageState,
+    pub channel: Channel,
+    /// Which events came already (module `marks`).
+    pub marks: u8,
+    pub chain: u32,
+    pub scheduled_at: i64,
+    pub offset_minutes: i16,
+    /// The campaign's local day of its instant.
+    pub day: i32,
+    /// Micro-units.
+    pub cost: i64,
+    /// What delivery gets; one copy a request.
+    pub content: Option<Arc<[u8]>>,
+}
+
+impl Message {
+    /// The hour of the recipient's day that it is scheduled for.
+    pub fn local_hour(&self) -> usize {
+        ((self.scheduled_at + i64::from(self.offset_minutes) * 60).rem_euclid(24 * 3600) / 3600) as usize
+    }
+}
+
+/// All messages of one life of a shard, in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Messages {
+    incarnation: u64,
+    list: Vec<Message>,
+}
+
+impl Messages {
+    pub fn new(incarnation: u64) -> Self {
+        Messages { incarnation, list: Vec::new() }
+    }
+
+    /// Keeps a message; gives its index.
+    pub fn add(&mut self, message: Message) -> u32 {
+        self.list.push(message);
+        self.list.len() as u32 - 1
+    }
+
+    /// The number users see, from its index and its recipient's slot.
+    pub fn number(&self, index: u32, slot: u64) -> u64 {
+        message_number(slot, self.incarnation << INCARNATION_SHIFT | (u64::from(index) + 1))
+    }
+
+    /// The index of a number, if this life made it; the caller checks the slot against the recipient's.
+    pub fn index(&self, number: u64) -> Option<u32> {
+        let sequence = number & ((1 << INCARNATION_SHIFT) - 1);
+        let index = sequence.checked_sub(1).filter(|index| *index < self.list.len() as u64)? as u32;
+        (self.number(index, slot_of_message(number)) == number).then_some(index)
+    }
+
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub fn get(&self, index: u32) -> &Message {
+        &self.list[index as usize]
+    }
+
+    pub fn get_mut(&mut self, index: u32) -> &mut Message {
+        &mut self.list[index as usize]
+    }
+}

@@ -1,0 +1,368 @@
+//! Shard and Admission as Python sees them.
+
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2};
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+
+use crate::admission::{self, Features};
+use crate::budget_manager::Bucket;
+use crate::campaign::{Limited, Rules, Tally};
+use crate::columns::Corrupt;
+use crate::commitment::Plan;
+use crate::events::Event;
+use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
+use crate::part::{NO_QUIET_HOURS, Part};
+use crate::roster::{CAMPAIGN_ZONE, Suppression};
+use crate::shard::{self, UnknownCampaign};
+use crate::slot::{hash_of, message_from_text, message_text, slot_of};
+use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, EventType, REASONS, channels_of};
+
+impl From<UnknownCampaign> for PyErr {
+    fn from(unknown: UnknownCampaign) -> PyErr {
+        PyKeyError::new_err(unknown.0)
+    }
+}
+
+impl From<Corrupt> for PyErr {
+    fn from(corrupt: Corrupt) -> PyErr {
+        PyValueError::new_err(corrupt.0)
+    }
+}
+
+/// A campaign's rules as attributes of a Python object; `_core.pyi` describes them.
+#[derive(FromPyObject)]
+struct RulesInput {
+    id: String,
+    transactional: bool,
+    paused: bool,
+    starts_at: Option<i64>,
+    ends_at: Option<i64>,
+    channels: ChannelMask,
+    costs: [i64; CHANNEL_COUNT],
+    daily_cap: u32,
+    weekly_cap: u32,
+    lookback_s: i64,
+    gaps_s: [i64; CHANNEL_COUNT],
+    max_attempts: u8,
+    dedup_key: String,
+    conversion_value: i64,
+    zone: u16,
+    limits_total: bool,
+    limits_channels: ChannelMask,
+    limits_daily: bool,
+    limits_daily_messages: bool,
+}
+
+impl From<RulesInput> for Rules {
+    fn from(input: RulesInput) -> Rules {
+        Rules {
+            id: input.id,
+            transactional: input.transactional,
+            paused: input.paused,
+            starts_at: input.starts_at,
+            ends_at: input.ends_at,
+            channels: input.channels,
+            costs: input.costs,
+            daily_cap: input.daily_cap,
+            weekly_cap: input.weekly_cap,
+            lookback_s: input.lookback_s,
+            gaps_s: input.gaps_s,
+            max_attempts: input.max_attempts,
+            dedup_key: input.dedup_key,
+            conversion_value: input.conversion_value,
+            zone: input.zone,
+            limited: Limited {
+                total: input.limits_total,
+                channels: input.limits_channels,
+                daily: input.limits_daily,
+                daily_messages: input.limits_daily_messages,
+            },
+        }
+    }
+}
+
+/// A part that is being decided: the columns that kernels read, and then the answer.
+#[pyclass(module = "engine._core")]
+pub struct Admission {
+    inner: admission::Admission,
+    campaign_id: String,
+}
+
+#[pymethods]
+impl Admission {
+    fn __len__(&self) -> usize {
+        self.inner.rows.len()
+    }
+
+    #[getter]
+    fn now(&self) -> i64 {
+        self.inner.now
+    }
+
+    #[getter]
+    fn campaign_id(&self) -> &str {
+        &self.campaign_id
+    }
+
+    #[getter]
+    fn urgency(&self) -> Option<u8> {
+        self.inner.urgency.map(|urgency| urgency as u8)
+    }
+
+    #[getter]
+    fn send_at(&self) -> Option<i64> {
+        self.inner.send_at
+    }
+
+    /// The columns in the order of FEATURE_LAYOUT.
+    fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let features: &Features = &self.inner.features;
+        let preference_rank: Bound<'py, PyArray2<u8>> =
+            PyArray1::from_slice(py, &features.preference_rank).reshape([self.inner.rows.len(), CHANNEL_COUNT])?;
+        PyTuple::new(
+            py,
+            [
+                PyArray1::from_slice(py, &features.candidates).into_any(),
+                PyArray1::from_slice(py, &features.customer_type).into_any(),
+                PyArray1::from_slice(py, &features.device).into_any(),
+                PyArray1::from_slice(py, &features.zone).into_any(),
+                PyArray1::from_slice(py, &features.quiet_start).into_any(),
+                PyArray1::from_slice(py, &features.quiet_end).into_any(),
+                preference_rank.into_any(),
+                PyArray1::from_slice(py, &features.preference_count).into_any(),
+                PyArray1::from_slice(py, &features.spread).into_any(),
+            ],
+        )
+    }
+
+    fn answer<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        if self.inner.answer.status.len() != self.inner.rows.len() {
+            return Err(PyValueError::new_err("not every row is decided yet"));
+        }
+        Ok(PyBytes::new(py, &self.inner.answer.encode()))
+    }
+}
+
+/// One shard's state.
+#[pyclass(module = "engine._core")]
+pub struct Shard {
+    inner: shard::Shard,
+    default_quiet: (u16, u16),
+}
+
+impl Shard {
+    fn campaign(&self, id: &str) -> PyResult<&crate::campaign::Campaign> {
+        Ok(&self.inner.campaigns[self.inner.find_campaign(id)? as usize])
+    }
+
+    fn campaign_mut(&mut self, id: &str) -> PyResult<&mut crate::campaign::Campaign> {
+        let index = self.inner.find_campaign(id)? as usize;
+        Ok(&mut self.inner.campaigns[index])
+    }
+}
+
+#[pymethods]
+impl Shard {
+    #[new]
+    fn new(incarnation: u64, quiet_start: u16, quiet_end: u16) -> Self {
+        Shard { inner: shard::Shard::new(incarnation), default_quiet: (quiet_start, quiet_end) }
+    }
+
+    fn put_campaign(&mut self, rules: RulesInput) {
+        self.inner.put_campaign(rules.into());
+    }
+
+    fn admit(&mut self, part: &[u8]) -> PyResult<Admission> {
+        let part = Part::decode(part)?;
+        let inner = self.inner.admit(&part, self.default_quiet)?;
+        Ok(Admission { inner, campaign_id: part.header.campaign_id })
+    }
+
+    #[allow(clippy::too_many_arguments)] // one array a column of the plan
+    fn commit(
+        &mut self,
+        admission: &mut Admission,
+        instants: PyReadonlyArray2<'_, i64>,
+        days: PyReadonlyArray2<'_, i32>,
+        offsets: PyReadonlyArray2<'_, i16>,
+        order: PyReadonlyArray2<'_, u8>,
+        values: PyReadonlyArray2<'_, i64>,
+    ) -> PyResult<Option<Vec<(u8, i32, i64)>>> {
+        let plan = Plan {
+            instants: instants.as_slice()?,
+            days: days.as_slice()?,
+            offsets: offsets.as_slice()?,
+            order: order.as_slice()?,
+            values: values.as_slice()?,
+        };
+        if !plan.fits(admission.inner.rows.len()) {
+            return Err(PyValueError::new_err("the plan's columns need a row of 7 for each recipient"));
+        }
+        Ok(self.inner.commit(&mut admission.inner, &plan).map(|needs| {
+            needs.0.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()
+        }))
+    }
+
+    fn abandon(&self, admission: &mut Admission) {
+        self.inner.abandon(&mut admission.inner);
+    }
+
+    fn grant(&mut self, campaign_id: &str, grants: Vec<(u8, i32, i64, bool)>) -> PyResult<()> {
+        let balances = &mut self.campaign_mut(campaign_id)?.balances;
+        for (kind, key, amount, last) in grants {
+            let bucket = Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))?;
+            balances.grant(bucket, amount, last);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, campaign_id: &str) -> PyResult<Vec<(u8, i32, i64)>> {
+        let spent = self.campaign_mut(campaign_id)?.balances.release();
+        Ok(spent.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect())
+    }
+
+    fn tally<'py>(&self, py: Python<'py>, campaign_id: &str) -> PyResult<Bound<'py, PyDict>> {
+        let campaign = self.campaign(campaign_id)?;
+        tally_dict(py, &campaign.tally, campaign.days())
+    }
+
+    fn merge_profiles(&mut self, part: &[u8]) -> PyResult<()> {
+        self.inner.merge_profiles(&Part::decode(part)?);
+        Ok(())
+    }
+
+    fn suppress(&mut self, id: &str, channel: Option<u8>, until: Option<i64>, reason: Option<String>) -> PyResult<()> {
+        let channel = channel_of(channel)?;
+        let suppression = Suppression { channel, until, reason: reason.map(String::into_boxed_str) };
+        self.inner.suppress(id, hash_of(id), suppression);
+        Ok(())
+    }
+
+    fn lift(&mut self, id: &str, channel: Option<u8>) -> PyResult<bool> {
+        let channel = channel_of(channel)?;
+        Ok(self.inner.roster.find_id(id).is_some_and(|index| self.inner.roster.get_mut(index).lift(channel)))
+    }
+
+    fn apply_events(&mut self, events: Vec<(String, u8, String, Option<i64>)>) -> PyResult<Vec<u8>> {
+        events
+            .iter()
+            .map(|(id, kind, message, value)| {
+                let kind = EventType::from_code(*kind).ok_or_else(|| PyValueError::new_err("no such event type"))?;
+                // No message has the number 0, so a malformed id is unknown.
+                let message = message_from_text(message).unwrap_or_default();
+                Ok(self.inner.apply_event(&Event { id, kind, message, value: *value }) as u8)
+            })
+            .collect()
+    }
+
+    fn message<'py>(&self, py: Python<'py>, message_id: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let index = message_from_text(message_id).and_then(|number| self.inner.find_message(number));
+        index.map(|index| self.message_dict(py, index)).transpose()
+    }
+
+    fn recipient<'py>(
+        &self,
+        py: Python<'py>,
+        id: &str,
+        now: i64,
+        daily_cap: u32,
+        weekly_cap: u32,
+        gaps_s: [i64; CHANNEL_COUNT],
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(index) = self.inner.roster.find_id(id) else { return Ok(None) };
+        let recipient = self.inner.roster.get(index);
+        let profile = &recipient.profile;
+        let dict = PyDict::new(py);
+        dict.set_item("id", &*recipient.id)?;
+        dict.set_item("customer_type", profile.customer_type)?;
+        dict.set_item("device", profile.device)?;
+        dict.set_item("zone", (profile.zone != CAMPAIGN_ZONE).then_some(profile.zone))?;
+        let contacts: Vec<(u8, &str)> = profile.addresses().map(|(channel, text)| (channel as u8, text)).collect();
+        dict.set_item("contacts", contacts)?;
+        let preferred: Vec<u8> =
+            crate::answer::unpack_channels(profile.preferred).map(|channel| channel as u8).collect();
+        dict.set_item("preferred", PyList::new(py, preferred)?)?;
+        dict.set_item("opt_out", profile.opt_out)?;
+        let quiet = (profile.quiet_start != NO_QUIET_HOURS).then_some((profile.quiet_start, profile.quiet_end));
+        dict.set_item("quiet", quiet)?;
+        let suppressions: Vec<_> = recipient
+            .suppressions()
+            .iter()
+            .filter(|stop| stop.holds(now))
+            .map(|stop| (stop.channel.map(|channel| channel as u8), stop.until, stop.reason.as_deref()))
+            .collect();
+        dict.set_item("suppressions", suppressions)?;
+        let messages: Vec<_> = recipient
+            .history
+            .newest_first()
+            .map(|entry| self.message_dict(py, entry.message))
+            .collect::<PyResult<_>>()?;
+        dict.set_item("messages", messages)?;
+        let counted = Counted::of(&recipient.history, now);
+        dict.set_item("daily_used", counted.used(DAY_S, now))?;
+        dict.set_item("weekly_used", counted.used(WEEK_S, now))?;
+        let caps = Caps { daily: daily_cap, weekly: weekly_cap, gaps_s };
+        dict.set_item("next_eligible_at", counted.next_eligible(&caps, recipient.reachable(now), now))?;
+        Ok(Some(dict))
+    }
+
+    /// How many recipients and messages this shard holds.
+    fn sizes(&self) -> (usize, usize) {
+        (self.inner.roster.len(), self.inner.messages.len())
+    }
+}
+
+impl Shard {
+    fn message_dict<'py>(&self, py: Python<'py>, index: u32) -> PyResult<Bound<'py, PyDict>> {
+        let message = self.inner.messages.get(index);
+        let recipient = self.inner.roster.get(message.recipient);
+        let dict = PyDict::new(py);
+        dict.set_item("message_id", message_text(self.inner.messages.number(index, slot_of(recipient.hash))))?;
+        dict.set_item("recipient_id", &*recipient.id)?;
+        dict.set_item("campaign_id", &self.inner.campaigns[message.campaign as usize].rules.id)?;
+        dict.set_item("dedup_key", self.inner.keys.text(message.key))?;
+        dict.set_item("state", message.state as u8)?;
+        dict.set_item("channel", message.channel as u8)?;
+        dict.set_item("scheduled_at", message.scheduled_at)?;
+        dict.set_item("cost", message.cost)?;
+        let chain: Vec<u8> = crate::answer::unpack_channels(message.chain).map(|channel| channel as u8).collect();
+        dict.set_item("chain", PyList::new(py, chain)?)?;
+        Ok(dict)
+    }
+}
+
+fn channel_of(code: Option<u8>) -> PyResult<Option<Channel>> {
+    code.map(|code| Channel::from_code(code).ok_or_else(|| PyValueError::new_err("no such channel"))).transpose()
+}
+
+fn tally_dict<'py>(
+    py: Python<'py>,
+    tally: &Tally,
+    days: std::collections::BTreeMap<i32, (i64, i64)>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("messages", tally.messages)?;
+    dict.set_item("blocked", &tally.blocked[..REASONS.len()])?;
+    let channels: Vec<Bound<'py, PyDict>> = channels_of(crate::words::ALL_CHANNELS)
+        .map(|channel| {
+            let counts = &tally.channels[channel as usize];
+            let dict = PyDict::new(py);
+            dict.set_item("messages", counts.messages)?;
+            dict.set_item("committed", counts.committed)?;
+            dict.set_item("spent", counts.spent)?;
+            dict.set_item("delivered", counts.delivered)?;
+            dict.set_item("engaged", counts.engaged)?;
+            dict.set_item("converted", counts.converted)?;
+            Ok(dict)
+        })
+        .collect::<PyResult<_>>()?;
+    dict.set_item("channels", channels)?;
+    dict.set_item("opened", tally.opened)?;
+    dict.set_item("clicked", tally.clicked)?;
+    dict.set_item("converted", tally.converted)?;
+    dict.set_item("revenue", tally.revenue)?;
+    dict.set_item("days", days)?;
+    dict.set_item("hours", &tally.hours[..])?;
+    Ok(dict)
+}

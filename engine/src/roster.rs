@@ -1,0 +1,237 @@
+//! The roster: every recipient that this shard knows, found by id, with profile and suppressions.
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use crate::deduplicator::History;
+use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
+use crate::slot::hash_of;
+use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
+
+/// No zone of their own: the campaign's holds.
+pub const CAMPAIGN_ZONE: u16 = u16::MAX;
+
+/// What is known of a recipient.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub customer_type: u8,
+    pub device: u8,
+    /// Index of the zone, or CAMPAIGN_ZONE.
+    pub zone: u16,
+    /// Channels with a usable address.
+    pub contacts: ChannelMask,
+    /// Channels opted out of; bit 7 means all.
+    pub opt_out: u8,
+    /// As in [`RecipientRow::preferred`].
+    pub preferred: u32,
+    /// Minutes of the day, or NO_QUIET_HOURS.
+    pub quiet_start: u16,
+    pub quiet_end: u16,
+    /// The addresses in channel order, each ended by a line feed, which no usable address holds.
+    addresses: Box<str>,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Profile {
+            customer_type: CustomerType::New as u8,
+            device: Device::Unknown as u8,
+            zone: CAMPAIGN_ZONE,
+            contacts: 0,
+            opt_out: 0,
+            preferred: 0,
+            quiet_start: NO_QUIET_HOURS,
+            quiet_end: NO_QUIET_HOURS,
+            addresses: Box::default(),
+        }
+    }
+}
+
+impl Profile {
+    /// Each top-level field that a request gave replaces the kept one whole; what it left out stays.
+    pub fn merge<'a>(&mut self, row: &RecipientRow, contacts: impl Iterator<Item = &'a str>) {
+        if row.given & given::CUSTOMER_TYPE != 0 {
+            self.customer_type = row.customer_type;
+        }
+        if row.given & given::DEVICE != 0 {
+            self.device = row.device;
+        }
+        if row.given & given::TIMEZONE != 0 {
+            self.zone = row.zone;
+        }
+        if row.given & given::CONTACTS != 0 {
+            self.contacts = row.contacts & ALL_CHANNELS;
+            self.set_addresses(contacts.collect());
+        }
+        if row.given & given::PREFERENCES != 0 {
+            self.opt_out = row.opt_out;
+            self.preferred = row.preferred;
+            self.quiet_start = row.quiet_start;
+            self.quiet_end = row.quiet_end;
+        }
+    }
+
+    // Most requests repeat what is known: compare before allocating.
+    fn set_addresses(&mut self, texts: SmallVec<[&str; CHANNEL_COUNT]>) {
+        if self.addresses.split_terminator('\n').eq(texts.iter().copied()) {
+            return;
+        }
+        let mut joined = String::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
+        for text in texts {
+            joined.push_str(text);
+            joined.push('\n');
+        }
+        self.addresses = joined.into_boxed_str();
+    }
+
+    /// The usable addresses with their channels.
+    pub fn addresses(&self) -> impl Iterator<Item = (Channel, &str)> {
+        channels_of(self.contacts).zip(self.addresses.split_terminator('\n'))
+    }
+}
+
+/// A hard stop on one channel or, without one, on all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppression {
+    pub channel: Option<Channel>,
+    /// Holds in [.., until), or for good.
+    pub until: Option<i64>,
+    pub reason: Option<Box<str>>,
+}
+
+impl Suppression {
+    pub fn holds(&self, now: i64) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// A recipient on this shard.
+#[derive(Clone, Debug, Default)]
+pub struct Recipient {
+    pub id: Box<str>,
+    pub hash: u64,
+    pub profile: Profile,
+    pub history: History,
+    suppressions: Vec<Suppression>,
+}
+
+impl Recipient {
+    pub fn suppressions(&self) -> &[Suppression] {
+        &self.suppressions
+    }
+
+    /// Sets the hard stop of a channel (or of all); one that is there is replaced.
+    pub fn suppress(&mut self, suppression: Suppression) {
+        self.lift(suppression.channel);
+        self.suppressions.push(suppression);
+    }
+
+    /// Lifts the hard stop of a channel (or of all); false if there was none.
+    pub fn lift(&mut self, channel: Option<Channel>) -> bool {
+        let before = self.suppressions.len();
+        self.suppressions.retain(|other| other.channel != channel);
+        self.suppressions.len() < before
+    }
+
+    /// Suppressed on all channels, or opted out of all.
+    pub fn stopped(&self, now: i64) -> bool {
+        self.profile.opt_out & OPT_OUT_ALL != 0
+            || self.suppressions().iter().any(|stop| stop.channel.is_none() && stop.holds(now))
+    }
+
+    /// The channels that this person can be reached on and does not refuse.
+    pub fn reachable(&self, now: i64) -> ChannelMask {
+        let stopped = self
+            .suppressions()
+            .iter()
+            .filter(|stop| stop.holds(now))
+            .filter_map(|stop| stop.channel)
+            .fold(0, |mask, channel| mask | channel.bit());
+        self.profile.contacts & !self.profile.opt_out & !stopped & ALL_CHANNELS
+    }
+}
+
+/// All recipients of a shard.
+#[derive(Debug, Default)]
+pub struct Roster {
+    recipients: Vec<Recipient>,
+    by_id: HashTable<u32>,
+}
+
+impl Roster {
+    pub fn len(&self) -> usize {
+        self.recipients.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.recipients.is_empty()
+    }
+
+    /// The index of an id.
+    pub fn find(&self, id: &str, hash: u64) -> Option<u32> {
+        self.by_id.find(hash, |index| *self.recipients[*index as usize].id == *id).copied()
+    }
+
+    /// The index of an id; a stranger gets an empty profile.
+    pub fn find_or_add(&mut self, id: &str, hash: u64) -> u32 {
+        if let Some(index) = self.find(id, hash) {
+            return index;
+        }
+        let index = self.recipients.len() as u32;
+        self.recipients.push(Recipient { id: id.into(), hash, ..Recipient::default() });
+        let recipients = &self.recipients;
+        self.by_id.insert_unique(hash, index, |other| recipients[*other as usize].hash);
+        index
+    }
+
+    pub fn find_id(&self, id: &str) -> Option<u32> {
+        self.find(id, hash_of(id))
+    }
+
+    pub fn get(&self, index: u32) -> &Recipient {
+        &self.recipients[index as usize]
+    }
+
+    pub fn get_mut(&mut self, index: u32) -> &mut Recipient {
+        &mut self.recipients[index as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_given_replaces_the_kept_one_whole() {
+        let mut profile = Profile::default();
+        let both = RecipientRow { given: given::CONTACTS, contacts: 0b11, ..RecipientRow::default() };
+        profile.merge(&both, ["ana@example.com", "+15550100"].into_iter());
+        let one = RecipientRow {
+            given: given::CONTACTS | given::TIMEZONE,
+            contacts: 0b10,
+            zone: 4,
+            ..RecipientRow::default()
+        };
+        profile.merge(&one, ["+15550101"].into_iter());
+        assert_eq!(profile.addresses().collect::<Vec<_>>(), [(Channel::Sms, "+15550101")]);
+        profile.merge(&RecipientRow::default(), std::iter::empty());
+        assert_eq!((profile.contacts, profile.zone), (0b10, 4));
+    }
+
+    #[test]
+    fn a_suppression_holds_until_its_end_and_can_be_lifted() {
+        let mut roster = Roster::default();
+        let index = roster.find_or_add("c-1", hash_of("c-1"));
+        assert_eq!(roster.find_or_add("c-1", hash_of("c-1")), index);
+        assert_eq!(roster.find_id("c-2"), None);
+        let recipient = roster.get_mut(index);
+        recipient.profile.contacts = 0b11;
+        recipient.suppress(Suppression { channel: Some(Channel::Email), until: Some(10), reason: None });
+        assert_eq!((recipient.reachable(9), recipient.reachable(10)), (0b10, 0b11));
+        recipient.suppress(Suppression { channel: None, until: None, reason: None });
+        assert!(recipient.stopped(9));
+        assert!(recipient.lift(None));
+        assert!(!recipient.lift(None));
+        assert!(!recipient.stopped(9));
+    }
+}

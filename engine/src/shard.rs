@@ -1,0 +1,132 @@
+//! A shard's state: recipients, campaigns, messages; and the changes that are not decisions.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::campaign::{Campaign, Rules};
+use crate::keys::Keys;
+use crate::messages::Messages;
+use crate::part::Part;
+use crate::roster::{Roster, Suppression};
+use crate::slot::slot_of;
+use crate::words::{ALL_CHANNELS, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
+
+/// Everything a shard knows. Time is an argument everywhere: the same calls in the same order give the same state.
+#[derive(Debug, Default)]
+pub struct Shard {
+    pub roster: Roster,
+    pub messages: Messages,
+    pub keys: Keys,
+    pub campaigns: Vec<Campaign>,
+    campaign_index: HashMap<String, u32>,
+    /// XXH3-128 of the ids of all events that were applied.
+    pub seen_events: HashSet<u128>,
+    /// The latest `now` of any request: time never goes back on a shard.
+    latest: i64,
+}
+
+/// The campaign is not known here.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownCampaign(pub String);
+
+impl Shard {
+    pub fn new(incarnation: u64) -> Self {
+        Shard { messages: Messages::new(incarnation), latest: i64::MIN, ..Shard::default() }
+    }
+
+    /// `now`, or the latest time seen if that is later.
+    pub fn advance(&mut self, now: i64) -> i64 {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    /// Creates a campaign or replaces its rules; what it did is kept.
+    pub fn put_campaign(&mut self, rules: Rules) {
+        match self.campaign_index.get(&rules.id) {
+            Some(index) => self.campaigns[*index as usize].rules = rules,
+            None => {
+                self.campaign_index.insert(rules.id.clone(), self.campaigns.len() as u32);
+                self.campaigns.push(Campaign { rules, ..Campaign::default() });
+            }
+        }
+    }
+
+    pub fn find_campaign(&self, id: &str) -> Result<u32, UnknownCampaign> {
+        self.campaign_index.get(id).copied().ok_or_else(|| UnknownCampaign(id.to_owned()))
+    }
+
+    /// Keeps what a part says of its recipients, without deciding anything.
+    pub fn merge_profiles(&mut self, part: &Part) {
+        for row in 0..part.recipients.len() {
+            let recipient = self.merge_profile(part, row);
+            self.cancel_opted_out(recipient);
+        }
+    }
+
+    /// Merges one row of a part into the roster; gives the recipient's index.
+    pub(crate) fn merge_profile(&mut self, part: &Part, row: usize) -> u32 {
+        let columns = part.recipients.columns.row(row);
+        let index = self.roster.find_or_add(part.recipients.id(row), columns.hash);
+        self.roster.get_mut(index).profile.merge(&columns, part.recipients.contacts(row));
+        index
+    }
+
+    fn cancel_opted_out(&mut self, recipient: u32) {
+        let opt_out = self.roster.get(recipient).profile.opt_out;
+        self.cancel_waiting(recipient, refused_channels(opt_out));
+    }
+
+    /// Sets a hard stop and cancels what it stops. A stranger can be suppressed, too.
+    pub fn suppress(&mut self, id: &str, hash: u64, suppression: Suppression) {
+        let channels = suppression.channel.map_or(ALL_CHANNELS, Channel::bit);
+        let index = self.roster.find_or_add(id, hash);
+        self.roster.get_mut(index).suppress(suppression);
+        self.cancel_waiting(index, channels);
+    }
+
+    /// Cancels the messages of a recipient that still wait on any of `channels`.
+    pub(crate) fn cancel_waiting(&mut self, recipient: u32, channels: ChannelMask) {
+        if channels == 0 {
+            return;
+        }
+        let waiting: Vec<u32> = self
+            .roster
+            .get(recipient)
+            .history
+            .newest_first()
+            .filter(|entry| channels & entry.channel.bit() != 0)
+            .map(|entry| entry.message)
+            .filter(|message| self.messages.get(*message).state == MessageState::Scheduled)
+            .collect();
+        for message in waiting {
+            self.cancel(message);
+        }
+    }
+
+    /// Takes a waiting message back: its cost, its place, its caps and its key are free again.
+    fn cancel(&mut self, index: u32) {
+        let message = self.messages.get_mut(index);
+        let campaign = &mut self.campaigns[message.campaign as usize];
+        let tally = &mut campaign.tally;
+        tally.messages[message.state as usize] -= 1;
+        message.state = MessageState::Cancelled;
+        tally.messages[message.state as usize] += 1;
+        let channel = &mut tally.channels[message.channel as usize];
+        channel.messages -= 1;
+        channel.committed -= message.cost;
+        tally.hours[message.local_hour()] -= 1;
+        campaign.balances.commit(campaign.rules.limited, message.channel as usize, message.day, -message.cost, -1);
+        self.roster.get_mut(message.recipient).history.remove(index);
+    }
+
+    /// The index of a message's number, if it is one of this shard's.
+    pub fn find_message(&self, number: u64) -> Option<u32> {
+        let index = self.messages.index(number)?;
+        let recipient = self.roster.get(self.messages.get(index).recipient);
+        (self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
+    }
+}
+
+/// The channels that an opt-out mask refuses.
+pub(crate) fn refused_channels(opt_out: u8) -> ChannelMask {
+    if opt_out & OPT_OUT_ALL != 0 { ALL_CHANNELS } else { opt_out }
+}

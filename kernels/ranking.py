@@ -1,0 +1,156 @@
+"""In which order to try the channels of each recipient.
+
+Score = w0 · customer type + w1 · engagement + w2 · device + w3 · urgency + w4 · time of day, each factor in
+[0, 1], summed left to right in float64. The i-th (from 0) of n preferred channels adds 0.10 · (n - i) / n.
+Order: tier lower first, value higher first, cost lower first, then channel order.
+
+Formula: contract, section 4, step 3.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.jit import INTEGER, column, inner, kernel, out, whole
+from kernels.words import CHANNEL_COUNT, NO_CHANNEL, NOT_PREFERRED
+from kernels.zones import clock_from, offset_at, zone_tables
+
+_VALUE_SCALE = 1e9
+_HOUR = 3_600
+
+
+@inner
+def _time_of_day(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each hour weight divided by the highest of its channel and customer type; 0 where all are 0."""
+    factors = np.zeros(weights.shape, np.float64)
+    for channel in range(weights.shape[0]):
+        for customer_type in range(weights.shape[1]):
+            highest = weights[channel, customer_type].max()
+            if highest > 0.0:
+                for hour in range(24):
+                    factors[channel, customer_type, hour] = weights[channel, customer_type, hour] / highest
+    return factors
+
+
+@inner
+def _goes_before(
+    channel: int, other: int, tiers: NDArray[np.int64], values: NDArray[np.int64], costs: NDArray[np.int64]
+) -> bool:
+    """Whether `channel`, which comes after `other` in channel order, is tried before it."""
+    if tiers[channel] != tiers[other]:
+        return bool(tiers[channel] < tiers[other])
+    if values[channel] != values[other]:
+        return bool(values[channel] > values[other])
+    return bool(costs[channel] < costs[other])
+
+
+@inner
+def _order(
+    candidates: int,
+    tiers: NDArray[np.int64],
+    values: NDArray[np.int64],
+    costs: NDArray[np.int64],
+    out_order: NDArray[np.uint8],
+) -> None:
+    count = 0
+    for channel in range(CHANNEL_COUNT):
+        if candidates >> channel & 1:
+            place = count
+            while place > 0 and _goes_before(channel, out_order[place - 1], tiers, values, costs):
+                out_order[place] = out_order[place - 1]
+                place -= 1
+            out_order[place] = channel
+            count += 1
+    out_order[count:] = NO_CHANNEL
+
+
+@kernel(
+    INTEGER,
+    column("uint8"), column("uint8"), column("uint8"), column("uint16"), column("uint8", 2), column("uint8"),
+    column("float64"), column("float64", 2), column("float64"), column("float64", 2), column("float64"),
+    column("float64", 3), column("int64"), column("int64"),
+    column("int64"), column("int32"), column("int32"),
+    out("uint8", 2), out("int64", 2),
+)  # fmt: skip
+def _rank(
+    now: int,
+    candidates: NDArray[np.uint8], customer_type: NDArray[np.uint8], device: NDArray[np.uint8],
+    zone: NDArray[np.uint16], preference_rank: NDArray[np.uint8], preference_count: NDArray[np.uint8],
+    factor_weights: NDArray[np.float64], customer_type_factors: NDArray[np.float64],
+    engagement_factors: NDArray[np.float64], device_factors: NDArray[np.float64],
+    urgency_factors: NDArray[np.float64], hour_weights: NDArray[np.float64],
+    tiers: NDArray[np.int64], costs: NDArray[np.int64],
+    begins: NDArray[np.int64], offsets: NDArray[np.int32], starts: NDArray[np.int32],
+    out_order: NDArray[np.uint8], out_value: NDArray[np.int64],
+) -> None:  # fmt: skip
+    time_of_day = _time_of_day(hour_weights)
+    for i in range(candidates.shape[0]):
+        clock = clock_from(begins, offsets, starts, whole(zone[i]), now)
+        hour = (now + offset_at(clock, now)) // _HOUR % 24
+        preferred = whole(preference_count[i])
+        for channel in range(CHANNEL_COUNT):
+            value = (
+                factor_weights[0] * customer_type_factors[customer_type[i], channel]
+                + factor_weights[1] * engagement_factors[channel]
+                + factor_weights[2] * device_factors[device[i], channel]
+                + factor_weights[3] * urgency_factors[channel]
+                + factor_weights[4] * time_of_day[channel, customer_type[i], hour]
+            )
+            place = whole(preference_rank[i, channel])
+            if place != NOT_PREFERRED:
+                value += 0.10 * (preferred - place) / preferred
+            out_value[i, channel] = np.int64(np.rint(value * _VALUE_SCALE))
+        _order(whole(candidates[i]), tiers, out_value[i], costs, out_order[i])
+
+
+def rank(
+    now: int,
+    candidates: NDArray[np.uint8],
+    customer_type: NDArray[np.uint8],
+    device: NDArray[np.uint8],
+    zone: NDArray[np.uint16],
+    preference_rank: NDArray[np.uint8],
+    preference_count: NDArray[np.uint8],
+    factor_weights: NDArray[np.float64],
+    customer_type_factors: NDArray[np.float64],
+    engagement_factors: NDArray[np.float64],
+    device_factors: NDArray[np.float64],
+    urgency_factors: NDArray[np.float64],
+    hour_weights: NDArray[np.float64],
+    tiers: NDArray[np.int64],
+    costs: NDArray[np.int64],
+    out_order: NDArray[np.uint8],
+    out_value: NDArray[np.int64],
+) -> None:
+    """Scores the 7 channels for each of n recipients and orders the candidates among them.
+
+    All arrays are C-contiguous. They may be read-only but for the two that are written. Indices are not
+    checked: a zone, customer type, device or array length out of range is undefined behaviour.
+
+    Args:
+        now: whole seconds since the epoch; its local hour gives the time of day.
+        candidates: u8[n], bit c set = channel c is ordered.
+        customer_type: u8[n], 0 new, 1 existing.
+        device: u8[n], 0 mobile, 1 desktop, 2 tablet, 3 unknown.
+        zone: u16[n], index into `ZONE_NAMES`.
+        preference_rank: u8[n, 7], the place (from 0) a channel has among the preferred, else `NOT_PREFERRED`.
+        preference_count: u8[n], how many channels are preferred.
+        factor_weights: f64[5], of customer type, engagement, device, urgency and time of day.
+        customer_type_factors: f64[2, 7].
+        engagement_factors: f64[7], the rate of the channel over all recipients.
+        device_factors: f64[4, 7].
+        urgency_factors: f64[7], the row of the request's urgency.
+        hour_weights: f64[7, 2, 24], by channel, customer type and local hour. Not NaN; a factor is the weight
+            over the day's highest, and 0 on a day without any.
+        tiers: i64[7], the campaign's priority; an unlisted channel has a tier above all listed ones.
+        costs: i64[7], micro-units.
+        out_order: u8[n, 7], the candidates in the order to try them, then `NO_CHANNEL`.
+        out_value: i64[n, 7], score plus boost of all 7 channels in units of 1e-9, ties to even.
+
+    Raises:
+        TypeError: an array is of another dtype, rank or layout.
+    """
+    _rank(
+        now, candidates, customer_type, device, zone, preference_rank, preference_count,
+        factor_weights, customer_type_factors, engagement_factors, device_factors, urgency_factors,
+        hour_weights, tiers, costs, *zone_tables(), out_order, out_value,
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""The replay against a careless product: what it sends, and that its checks catch it."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.answers import dollars, micros
+from bench.connection import Connection
+from bench.journey import Journey, load_journey
+from bench.plan import RECEIPTS, campaign_body
+from bench.replay import Replay
+from bench.report import bar_line, show
+from bench.summary import run_checks, summary
+
+NEW_YORK_SUMMER = timedelta(hours=-4)
+
+
+class CarelessProduct(Connection):
+    """Sends every message at once by the recipient's dearest channel, whatever caps and budgets say."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.001
+        self.now = datetime(1970, 1, 1, tzinfo=UTC)
+        self.campaigns: dict[str, dict[str, Any]] = {}
+        self.contacts: dict[str, dict[str, str]] = {}
+        self.messages: Counter[tuple[str, str]] = Counter()
+        self.committed: Counter[str] = Counter()
+        self.values: dict[str, list[int]] = {}
+        self.campaign_of: dict[str, str] = {}
+
+    def set_clock(self, now: str) -> None:
+        moved = datetime.fromisoformat(now)
+        assert moved > self.now
+        self.now = moved
+
+    def put(self, path: str, body: dict[str, Any]) -> None:
+        self.campaigns[path.removeprefix("/campaigns/")] = body
+
+    def post(self, path: str, body: bytes) -> bytes:
+        request = json.loads(body)
+        if path == "/events":
+            return json.dumps({"results": [self._event(event) for event in request["events"]]}).encode()
+        if path == "/send":
+            return json.dumps(self._decide(request["campaign_id"], request["recipient"])).encode()
+        results = [self._decide(request["campaign_id"], recipient) for recipient in request["recipients"]]
+        counts = {"scheduled": len(results), "blocked": 0, "invalid": 0}
+        return json.dumps({"batch_id": "b-1", "counts": counts, "reasons": {}, "results": results}).encode()
+
+    def _event(self, event: dict[str, Any]) -> dict[str, str]:
+        self.values.setdefault(self.campaign_of[event["message_id"]], []).append(micros(event["value"]))
+        return {"id": event["id"], "status": "applied"}
+
+    def _decide(self, campaign_id: str, recipient: dict[str, Any]) -> dict[str, Any]:
+        contacts = recipient.get("contacts") or self.contacts[recipient["id"]]
+        self.contacts[recipient["id"]] = contacts
+        costs = self.campaigns[campaign_id]["costs"]
+        channel = max(
+            (name for name in costs if name in contacts), key=lambda name: (micros(costs[name]), name)
+        )
+        message_id = f"m-{self.messages.total()}"
+        self.campaign_of[message_id] = campaign_id
+        self.messages[campaign_id, channel] += 1
+        self.committed[campaign_id] += micros(costs[channel])
+        local = self.now + NEW_YORK_SUMMER
+        return {
+            "message_id": message_id, "recipient_id": recipient["id"], "status": "scheduled",
+            "channel": channel, "cost": costs[channel], "scheduled_at": self.now.isoformat(),
+            "scheduled_local": local.replace(tzinfo=None).isoformat() + "-04:00",
+        }  # fmt: skip
+
+    def get(self, path: str) -> dict[str, Any]:
+        name = path.removeprefix("/campaigns/").removesuffix("/status")
+        by_channel = {
+            channel: {"messages": count} for (of, channel), count in self.messages.items() if of == name
+        }
+        return {
+            "state": "active",
+            "messages": {"scheduled": sum(one["messages"] for one in by_channel.values())},
+            "blocked": {},
+            "by_channel": by_channel,
+            "budget": {
+                "total": self.campaigns[name]["budget"]["total"],
+                "committed": dollars(self.committed[name]),
+                "remaining": "0.00",
+            },
+            "performance": {
+                "converted": len(self.values.get(name, [])),
+                "revenue": dollars(sum(self.values.get(name, []))),
+            },
+        }
+
+
+@pytest.fixture(scope="module")
+def journey() -> Journey:
+    return load_journey()
+
+
+@pytest.fixture(scope="module")
+def replay(journey: Journey) -> Replay:
+    run = Replay(journey, CarelessProduct())
+    run.run(lambda now, decisions: None)
+    return run
+
+
+def test_the_whole_year_is_asked(replay: Replay, journey: Journey) -> None:
+    receipts = [outcome for outcome in replay.outcomes if outcome.campaign == RECEIPTS]
+    assert len(receipts) == len(journey.baskets)
+    assert len(replay.outcomes) - len(receipts) > 40_000
+    assert len(replay.single_seconds) == 643
+    assert len(replay.converted) + replay.unreached == 2102
+    assert len(replay.converted) > 2000
+    assert replay.faults == []
+
+
+def test_a_careless_product_is_caught(replay: Replay, journey: Journey) -> None:
+    held = run_checks(replay, journey)
+    assert {promise: bool(faults) for promise, faults in held.items()} == {
+        "every recipient answered once, in order, with right counts": False,
+        "caps and channel gaps hold in every span": True,
+        "no duplicate within its lookback": True,
+        "no budget overspent: total, channel, day": True,
+        "send windows and quiet hours kept": True,
+        "status of every campaign is the sum of its answers": False,
+    }
+
+
+def test_the_page_and_the_figures_are_one(replay: Replay, journey: Journey) -> None:
+    figures = json.loads(json.dumps(summary(replay, journey, run_checks(replay, journey))))
+    assert figures["decisions"]["receipts"]["scheduled"] == 155_848
+    assert [row["total"] for row in figures["campaigns"]] == [
+        campaign_body(campaign)["budget"]["total"] for campaign in journey.campaigns
+    ]
+    page = StringIO()
+    show(figures, Console(file=page, width=160))
+    assert "The Complete Journey" in page.getvalue()
+    assert "✗ caps and channel gaps" in page.getvalue()
+    assert max(len(line.rstrip()) for line in page.getvalue().splitlines() if "household" not in line) <= 130
+
+
+def test_bars_show_the_smallest_and_the_largest() -> None:
+    assert bar_line([0, 1, 80]) == "  ▁▁██"
+    assert bar_line([0, 0]) == "    "

@@ -1,0 +1,222 @@
+"""The pure rules of the reference model: send time, caps and gaps, what a recipient may be.
+
+Written from the contract. Instants are whole seconds since the epoch, money is micro-units, both int;
+a minute is known by the instant it begins at.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache, lru_cache
+
+import pytz
+import xxhash
+
+CHANNELS = ("email", "sms", "whatsapp", "instagram", "facebook", "linkedin", "twitter")
+ZONES = frozenset(pytz.all_timezones)
+MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
+
+# ---- words ------------------------------------------------------------------------------------------------
+
+
+def micro(text: str) -> int:
+    return int(Decimal(text) * 1_000_000)
+
+
+def money(amount: int) -> str:
+    whole, fraction = divmod(amount, 1_000_000)
+    return f"{whole}.{f'{fraction:06}'.rstrip('0'):0<2}"
+
+
+def instant(text: str) -> int:
+    return (datetime.fromisoformat(text) - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1)
+
+
+def rfc(t: int | None) -> str | None:
+    return None if t is None else datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_time(t: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(t, pytz.timezone(zone))
+
+
+def span_of_day(span: dict | None) -> tuple[int, int] | None:
+    """Minutes of the day [start, end); None where it restricts nothing."""
+    if span is None or span["start"] == span["end"]:
+        return None
+    start, end = (int(span[k][:2]) * 60 + int(span[k][3:]) for k in ("start", "end"))
+    return start, end
+
+
+def within(span: tuple[int, int], minute_of_day: int) -> bool:
+    start, end = span
+    return start <= minute_of_day < end if start < end else minute_of_day >= start or minute_of_day < end
+
+
+# ---- step 6: send time, minute by minute through pytz -----------------------------------------------------
+
+
+@cache
+def minutes_of_day(zone: str, utc_hour: int) -> tuple[int, ...]:
+    """The local minute of the day at each of the 60 minutes of a UTC hour."""
+    times = (local_time(utc_hour * HOUR + m * MINUTE, zone) for m in range(60))
+    return tuple(t.hour * 60 + t.minute for t in times)
+
+
+@cache
+def wall_minutes(zone: str, hour: datetime) -> tuple[int, ...]:
+    """The instants of the 60 minutes of a local hour: the first of two, a skipped one at the gap's end."""
+    tz, found = pytz.timezone(zone), []
+    for wall in (hour + timedelta(minutes=m) for m in range(60)):
+        try:
+            found.append(int(tz.localize(wall, is_dst=None).timestamp()))
+        except pytz.AmbiguousTimeError:
+            found.append(min(int(tz.localize(wall, is_dst=d).timestamp()) for d in (True, False)))
+        except pytz.NonExistentTimeError:
+            found.append(None)
+    following = wall_minutes(zone, hour + timedelta(hours=1))[0] if found[-1] is None else None
+    for i in reversed(range(60)):
+        following = found[i] = following if found[i] is None else found[i]
+    return tuple(found)
+
+
+# A `place` is (zone, starts_at, ends_at, send window, quiet hours): all that permits or forbids a minute.
+
+
+def permitted(place: tuple, t: int) -> bool:
+    zone, starts_at, ends_at, window, quiet = place
+    local = minutes_of_day(zone, t // HOUR)[t % HOUR // MINUTE]
+    in_window = window is None or within(window, local)
+    return starts_at <= t < ends_at and in_window and not (quiet and within(quiet, local))
+
+
+@lru_cache(100_000)
+def first_permitted(place: tuple, start: int, now: int) -> int | None:
+    """The first permitted instant in the minutes from `start` on; four days hold every minute of the day."""
+    instants = (max(minute, now) for minute in range(start, start + 4 * DAY, MINUTE))
+    return next((t for t in instants if permitted(place, t)), None)
+
+
+@lru_cache(100_000)
+def best_hour(place: tuple, weights: tuple, now: int, horizon: int) -> tuple[int, ...]:
+    """The permitted minutes of the local hour of highest weight that has any in [now, now + horizon)."""
+    here = local_time(now, place[0]).replace(tzinfo=None, minute=0, second=0)
+    hours = [here + timedelta(hours=h) for h in range(-25, horizon // HOUR + 26)]
+    for hour in sorted(hours, key=lambda h: (-weights[h.hour], h)):
+        minutes = {m for m in wall_minutes(place[0], hour) if now // MINUTE * MINUTE <= m < now + horizon}
+        minutes = sorted(m for m in minutes if permitted(place, max(m, now)))
+        if minutes:
+            return tuple(minutes)
+    return ()
+
+
+@lru_cache(100_000)
+def spread(recipient_id: str, campaign_id: str) -> int:
+    mask = 2**64 - 1
+    x = xxhash.xxh3_64_intdigest(recipient_id.encode()) ^ xxhash.xxh3_64_intdigest(campaign_id.encode())
+    x = (x + 0x9E3779B97F4A7C15) & mask
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & mask
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & mask
+    return x ^ x >> 31
+
+
+def send_time(place: tuple, urgency: str, weights: tuple, seed: int, now: int) -> int | None:
+    """The instant for one channel, None where no minute is permitted."""
+    if urgency == "high":
+        return first_permitted(place, now // MINUTE * MINUTE, now)
+    horizon = 24 * HOUR if urgency == "normal" else 72 * HOUR
+    minutes = best_hour(place, weights, now, horizon)
+    if minutes:
+        return max(minutes[seed % len(minutes)], now)
+    return first_permitted(place, -(-(now + horizon) // MINUTE) * MINUTE, now)
+
+
+# ---- step 2: caps and gaps, over the counted (instant, channel) of one recipient --------------------------
+
+
+def breaks_cap(instants: list[int], t: int, cap: int, span: int) -> bool:
+    """Whether `t` makes cap + 1 instants that lie within one half-open span."""
+    times = sorted([*instants, t])
+    runs = ((times[i], times[i + cap]) for i in range(len(times) - cap))
+    return any(first <= t <= last and last - first < span for first, last in runs)
+
+
+def broken_rules(counted: list, t: int, channel: str, caps: tuple[int, int], gap: int) -> set[str]:
+    """Which of the three rules a message at `t` on `channel` would break."""
+    near = [x for x, _ in counted if abs(x - t) < WEEK]
+    rules = {
+        "daily_cap": breaks_cap(near, t, caps[0], DAY),
+        "weekly_cap": breaks_cap(near, t, caps[1], WEEK),
+        "channel_gap": any(c == channel and abs(x - t) < gap for x, c in counted),
+    }
+    return {name for name, broken in rules.items() if broken}
+
+
+def next_eligible(counted: list, channels: list, caps: tuple[int, int], gaps: dict, now: int) -> int | None:
+    """The first instant in [now, now + 14 days] free on some channel: now, or the end of some span."""
+    ends = {x + span for x, _ in counted for span in (DAY, WEEK, *gaps.values())} | {now}
+    for t in sorted(t for t in ends if now <= t <= now + 14 * DAY):
+        if any(not broken_rules(counted, t, c, caps, gaps[c]) for c in channels):
+            return t
+    return None
+
+
+def most_around(counted: list, now: int, span: int) -> int:
+    """The most instants that one span holding `now` has."""
+    times = [x for x, _ in counted if abs(x - now) < span]
+    return max(sum(start <= x < start + span for x in times) for start in [now, *times] if start <= now)
+
+
+# ---- recipients: what is wrong with one -------------------------------------------------------------------
+
+
+def is_id(value: object) -> bool:
+    text = value if isinstance(value, str) else ""
+    return 1 <= len(text.encode()) <= 128 and not any(unicodedata.category(c) == "Cc" for c in text)
+
+
+def usable(channel: str, address: str) -> bool:
+    if not address or any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in address):
+        return False
+    if channel in ("sms", "whatsapp"):
+        return re.fullmatch(r"\+[1-9][0-9]{6,14}", address) is not None
+    return channel != "email" or re.fullmatch(r"[^@\s]+@[^@\s]+", address) is not None
+
+
+def is_list_of(value: object, words: tuple) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) and v in words for v in value)
+
+
+def is_span(value: object) -> bool:
+    times = value.values() if isinstance(value, dict) and value.keys() == {"start", "end"} else [""]
+    return all(isinstance(t, str) and re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", t) for t in times)
+
+
+def is_table(value: object, rules: dict) -> bool:
+    return isinstance(value, dict) and all(k in rules and rules[k](value[k]) for k in value)
+
+
+PREFERENCES = {
+    "channels": lambda v: is_list_of(v, CHANNELS),
+    "opt_out": lambda v: is_list_of(v, (*CHANNELS, "all")),
+    "quiet_hours": is_span,
+}
+FIELDS = {
+    "id": is_id,
+    "customer_type": lambda v: is_list_of([v], ("new", "existing")),
+    "device": lambda v: is_list_of([v], ("mobile", "desktop", "tablet", "unknown")),
+    "timezone": lambda v: isinstance(v, str) and v in ZONES,
+    "contacts": lambda v: is_table(v, dict.fromkeys(CHANNELS, lambda address: isinstance(address, str))),
+    "preferences": lambda v: is_table(v, PREFERENCES),
+}
+
+
+def faults(recipient: object) -> list[str]:
+    """The paths of what is wrong in a recipient; a valid one has none."""
+    if not isinstance(recipient, dict):
+        return [""]
+    wrong = [f"/{name}" for name in recipient if name not in FIELDS or not FIELDS[name](recipient[name])]
+    return wrong if "id" in recipient else [*wrong, "/id"]

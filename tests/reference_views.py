@@ -1,0 +1,92 @@
+"""What the reference model answers to those who read: a message, a recipient, a campaign's status."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from tests.reference_rules import CHANNELS, DAY, WEEK, money, most_around, next_eligible, rfc
+
+STATES = ("scheduled", "claimed", "sent", "delivered", "failed", "unknown", "cancelled", "expired")
+LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")
+ENGAGED = {"opened", "clicked", "replied", "converted"}
+
+
+def message(m: Any) -> dict:
+    view = {"message_id": m.id, "recipient_id": m.person, "campaign_id": m.campaign, "dedup_key": m.key}
+    view |= {"state": m.state, "channel": m.channel, "scheduled_at": rfc(m.at), "cost": money(m.cost)}
+    return view | {"fallback_chain": m.chain}
+
+
+def recipient(model: Any, person: Any, now: int) -> dict:
+    counted = [(m.at, m.channel) for m in person.messages if m.state in LIVE and not m.transactional]
+    suppressed = model.suppressed(person, now)
+    stopped = suppressed | model.opted_out(person)
+    candidates = [c for c in person.profile.get("contacts", {}) if not stopped & {c, "all"}]
+    free = next_eligible(counted, candidates, (3, 10), model.gaps, now)
+    return {
+        "recipient": {"id": person.id} | person.profile,
+        "messages": [message(m) for m in person.messages],
+        "suppressions": [  # Open: one that is over is not shown.
+            {"channel": c, "until": rfc(s["until"]), "reason": s["reason"]}
+            for c, s in person.suppressions.items()
+            if c in suppressed
+        ],
+        "caps": {  # Open: "used" is the most instants that one span holding `now` has; used = limit: not now.
+            "daily": {"used": most_around(counted, now, DAY), "limit": 3},
+            "weekly": {"used": most_around(counted, now, WEEK), "limit": 10},
+        },
+        "next_eligible_at": None if free == now else rfc(free),
+    }
+
+
+def status(model: Any, campaign: Any, now: int) -> dict:
+    states = Counter(m.state for m in campaign.messages)
+    happened = [m.happened for m in campaign.messages]
+    counted = {t: sum(t in h for h in happened) for t in ("delivered", "opened", "clicked", "converted")}
+    return {
+        "campaign_id": campaign.id,
+        "state": model.state(campaign, now),
+        "messages": {s: states[s] for s in STATES},
+        "blocked": dict(campaign.blocked),
+        "by_channel": {c: of_channel(campaign, c) for c in CHANNELS},
+        "budget": budget(model, campaign, now),
+        "performance": counted | {"revenue": money(campaign.revenue)},  # Open: messages, not events
+    }
+
+
+def of_channel(campaign: Any, channel: str) -> dict:
+    all_there = [m for m in campaign.messages if m.channel == channel]
+    live = [m for m in all_there if m.state in LIVE]
+    return {
+        "messages": len(live),  # Open: those that cost, so without the cancelled
+        "committed": money(sum(m.cost for m in live)),
+        "delivered": sum("delivered" in m.happened for m in all_there),  # Open: messages, not events
+        "engaged": sum(bool(m.happened & ENGAGED) for m in all_there),
+        "converted": sum("converted" in m.happened for m in all_there),
+    }
+
+
+def budget(model: Any, campaign: Any, now: int) -> dict:
+    committed = campaign.committed
+    today = committed["money", model.day(campaign, now)]
+    return {
+        "total": limit(campaign.total),
+        "committed": money(committed["total"]),
+        "spent": money(sum(m.cost for m in campaign.messages if m.state in ("sent", "delivered"))),
+        "remaining": limit(max(0, campaign.total - committed["total"])),
+        "today": {"committed": money(today), "limit": limit(campaign.daily)},
+        "per_channel": {
+            c: {
+                "total": money(most),
+                "committed": money(committed[c]),
+                "remaining": money(max(0, most - committed[c])),
+            }
+            for c, most in campaign.per_channel.items()
+        },
+    }
+
+
+def limit(amount: float) -> str | None:
+    return None if amount == math.inf else money(int(amount))
