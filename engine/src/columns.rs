@@ -142,9 +142,10 @@ mod tests {
 
     #[test]
     fn a_table_survives_the_way() {
-        let mut pairs = Pairs::default();
+        let mut pairs = Pairs::with_capacity(2);
         pairs.push(Pair { left: 7, right: -1 });
         pairs.push(Pair { left: 65535, right: i64::MIN });
+        assert_eq!(pairs.row(0), Pair { left: 7, right: -1 });
         let mut bytes = Vec::new();
         pairs.write(&mut bytes);
         let mut reader = Reader::new(&bytes);

@@ -1,5 +1,6 @@
 //! The core of Madan Sara: state and sequence. Pure Rust but for `python`, the only module that knows PyO3.
 
+pub mod address;
 pub mod admission;
 pub mod answer;
 pub mod budget_manager;
@@ -8,12 +9,20 @@ pub mod columns;
 pub mod commitment;
 pub mod deduplicator;
 pub mod events;
+pub mod fault;
 pub mod frequency;
+pub mod instant;
+pub mod json;
 pub mod keys;
 pub mod messages;
+pub mod options;
 pub mod part;
 #[cfg(feature = "python")]
 pub mod python;
+pub mod recipient;
+pub mod render;
+pub mod replies;
+pub mod request;
 pub mod roster;
 pub mod shard;
 pub mod slot;

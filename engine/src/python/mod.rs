@@ -6,11 +6,16 @@ use pyo3::prelude::*;
 
 use crate::words;
 
+mod request;
+
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use super::shard::{Admission, Shard};
     use super::*;
+
+    #[pymodule_export]
+    use super::request::{Request, RequestParser, check_json, message_shard, slot_of};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,129 @@
+//! Bodies in and answers out, for the front end.
+
+use hashbrown::HashMap;
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::fault::Fault;
+use crate::replies::Replies;
+use crate::{json, render, request, slot};
+
+/// `engine.errors.RequestError` of a fault.
+fn raised(py: Python<'_>, fault: Fault) -> PyErr {
+    let errors: Vec<(String, String)> =
+        fault.errors.into_iter().map(|error| (error.path.into_owned(), error.message.into_owned())).collect();
+    let error = py
+        .import("engine.errors")
+        .and_then(|module| module.getattr("RequestError"))
+        .and_then(|class| class.call1((fault.status, fault.detail, errors)));
+    match error {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
+}
+
+#[pyclass(frozen, module = "engine._core")]
+pub struct RequestParser(request::Parser);
+
+#[pymethods]
+impl RequestParser {
+    #[new]
+    fn new(zones: Vec<String>, shards: u32) -> PyResult<Self> {
+        if zones.len() > usize::from(u16::MAX) || !(1..=slot::SLOT_COUNT).contains(&u64::from(shards)) {
+            return Err(PyValueError::new_err("takes at most 65,535 zones, and 1 to 1,024 shards"));
+        }
+        Ok(RequestParser(request::Parser::new(zones, shards)))
+    }
+
+    fn parse_batch(&self, py: Python<'_>, body: &[u8]) -> PyResult<Request> {
+        let request = py.detach(|| self.0.batch(body)).map_err(|fault| raised(py, fault))?;
+        Ok(Request(request))
+    }
+
+    // One recipient takes microseconds: less than it may take to get the interpreter's lock back.
+    fn parse_send(&self, py: Python<'_>, body: &[u8]) -> PyResult<Request> {
+        self.0.send(body).map(Request).map_err(|fault| raised(py, fault))
+    }
+
+    fn parse_profile(&self, py: Python<'_>, recipient_id: &str, body: &[u8]) -> PyResult<Request> {
+        self.0.profile(recipient_id, body).map(Request).map_err(|fault| raised(py, fault))
+    }
+}
+
+#[pyclass(frozen, module = "engine._core")]
+pub struct Request(request::Request);
+
+impl Request {
+    fn replies(&self, answers: &HashMap<u32, Option<PyBackedBytes>>) -> Replies {
+        Replies::read(&self.0, |shard| {
+            let answer = u32::try_from(shard).ok().and_then(|shard| answers.get(&shard));
+            answer.and_then(Option::as_deref)
+        })
+    }
+}
+
+#[pymethods]
+impl Request {
+    #[getter]
+    fn campaign_id(&self) -> &str {
+        &self.0.header.campaign_id
+    }
+
+    #[getter]
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    #[getter]
+    fn shards(&self) -> Vec<u32> {
+        self.0.shards().collect()
+    }
+
+    fn part<'py>(&self, py: Python<'py>, shard: usize, now: i64) -> PyResult<Bound<'py, PyBytes>> {
+        let part = py.detach(|| self.0.part(shard, now));
+        let part = part.ok_or_else(|| PyIndexError::new_err("there is no such shard"))?;
+        Ok(PyBytes::new(py, &part))
+    }
+
+    fn render_batch<'py>(
+        &self,
+        py: Python<'py>,
+        answers: &Bound<'py, PyDict>,
+        batch_id: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let answers = by_shard(answers)?;
+        let rendered = py.detach(|| render::batch(&self.0, &self.replies(&answers), batch_id));
+        Ok(PyBytes::new(py, &rendered))
+    }
+
+    #[pyo3(signature = (answer))]
+    fn render_send<'py>(&self, py: Python<'py>, answer: Option<&[u8]>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &render::send(&self.0, &Replies::read(&self.0, |_| answer)))
+    }
+
+    fn tally(&self, py: Python<'_>, answers: &Bound<'_, PyDict>) -> PyResult<Vec<(&'static str, &'static str, u32)>> {
+        let answers = by_shard(answers)?;
+        Ok(py.detach(|| render::tally(&self.0, &self.replies(&answers))))
+    }
+}
+
+fn by_shard(answers: &Bound<'_, PyDict>) -> PyResult<HashMap<u32, Option<PyBackedBytes>>> {
+    answers.iter().map(|(shard, answer)| Ok((shard.extract()?, answer.extract()?))).collect()
+}
+
+#[pyfunction]
+pub fn check_json(py: Python<'_>, body: &[u8]) -> PyResult<()> {
+    py.detach(|| json::check(body)).map_err(|fault| raised(py, fault))
+}
+
+#[pyfunction]
+pub fn slot_of(id: &str) -> u64 {
+    slot::slot_of(slot::hash_of(id))
+}
+
+#[pyfunction]
+pub fn message_shard(message_id: &str, shards: u32) -> Option<u32> {
+    slot::message_from_text(message_id).map(|number| slot::shard_of(slot::slot_of_message(number), shards))
+}

@@ -1,0 +1,105 @@
+//! What the shards answered to a request, checked before anything is read from it: a shard whose answer is
+//! missing or does not fit the request counts as unavailable.
+
+use crate::answer::{Answer, Decision};
+use crate::instant::{SECONDS_MAX, SECONDS_MIN};
+use crate::request::{Entry, Invalid, Request};
+use crate::words::{Channel, ChannelMask, NONE, Reason, Status};
+
+/// Confidence in ten-thousandths is at most one.
+const CONFIDENCE_MAX: u16 = 10_000;
+
+/// The answers to a request by shard; None where a shard is unavailable.
+pub struct Replies(Vec<Option<Answer>>);
+
+/// What became of one recipient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    Scheduled { channel: Channel, decision: Decision },
+    Blocked { reason: Reason, next_eligible_at: Option<i64> },
+    Unavailable,
+}
+
+/// One line of the answer, in the order of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict<'a> {
+    Invalid { index: usize, invalid: &'a Invalid },
+    Valid { id: &'a str, left_out: ChannelMask, outcome: Outcome },
+}
+
+/// How many recipients fared how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By channel.
+    pub scheduled: [u32; Channel::ALL.len()],
+    /// By reason.
+    pub blocked: [u32; Reason::ALL.len()],
+    pub invalid: u32,
+    pub unavailable: u32,
+}
+
+impl Replies {
+    /// Takes what `answer_of` gives for each shard.
+    pub fn read<'a>(request: &Request, answer_of: impl Fn(usize) -> Option<&'a [u8]>) -> Self {
+        let read = |shard| {
+            let answer = Answer::decode(answer_of(shard)?).ok()?;
+            let rows = answer.status.len();
+            let fits = rows == request.rows(shard) && (0..rows).all(|row| outcome_of(answer.row(row)).is_some());
+            fits.then_some(answer)
+        };
+        Replies((0..request.shard_count()).map(read).collect())
+    }
+
+    /// Every recipient of the request these answer, with what became of it.
+    pub fn verdicts<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = Verdict<'a>> {
+        request.entries().enumerate().map(|(index, entry)| match entry {
+            Entry::Invalid(invalid) => Verdict::Invalid { index, invalid },
+            Entry::Valid { id, shard, row, left_out } => {
+                Verdict::Valid { id, left_out, outcome: self.outcome(shard as usize, row) }
+            }
+        })
+    }
+
+    fn outcome(&self, shard: usize, row: usize) -> Outcome {
+        let answer = self.0.get(shard).and_then(Option::as_ref);
+        answer.and_then(|answer| outcome_of(answer.row(row))).unwrap_or(Outcome::Unavailable)
+    }
+
+    pub fn counts(&self, request: &Request) -> Counts {
+        let mut counts = Counts::default();
+        for verdict in self.verdicts(request) {
+            let count = match verdict {
+                Verdict::Invalid { .. } => &mut counts.invalid,
+                Verdict::Valid { outcome: Outcome::Unavailable, .. } => &mut counts.unavailable,
+                Verdict::Valid { outcome: Outcome::Scheduled { channel, .. }, .. } => {
+                    &mut counts.scheduled[channel as usize]
+                }
+                Verdict::Valid { outcome: Outcome::Blocked { reason, .. }, .. } => &mut counts.blocked[reason as usize],
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+/// What a row of an answer says; None if it says what no shard can mean.
+fn outcome_of(decision: Decision) -> Option<Outcome> {
+    let is_instant = |seconds: i64| (SECONDS_MIN..=SECONDS_MAX).contains(&seconds);
+    match Status::from_code(decision.status)? {
+        Status::Scheduled => {
+            let fits = is_instant(decision.scheduled_at)
+                && decision.offset_minutes.unsigned_abs() < 1440
+                && decision.cost >= 0
+                && decision.confidence <= CONFIDENCE_MAX;
+            let channel = Channel::from_code(decision.channel)?;
+            fits.then_some(Outcome::Scheduled { channel, decision })
+        }
+        Status::Blocked => {
+            let next_eligible_at = Some(decision.next_eligible_at).filter(|at| *at != NONE);
+            let reason = Reason::from_code(decision.reason)?;
+            next_eligible_at.is_none_or(is_instant).then_some(Outcome::Blocked { reason, next_eligible_at })
+        }
+        Status::Unavailable => Some(Outcome::Unavailable),
+        Status::Invalid => None,
+    }
+}

@@ -1,0 +1,352 @@
+//! A request: from the body of a batch, a single send or a profile to the parts of the shards.
+
+use jiter::Peek;
+
+use crate::fault::{ERRORS_MAX, Errors, Fault, FieldError, path_of};
+use crate::json::{Broken, Cursor, utf8};
+use crate::options::Setting;
+use crate::part::{Header, Part, Recipients};
+use crate::recipient::{self, ID_TAKES, REQUIRED, Recipient, TWICE, Zones, is_id};
+use crate::slot::{hash_of, shard_of, slot_of};
+use crate::words::ChannelMask;
+
+/// How many recipients one request may have.
+pub const RECIPIENTS_MAX: usize = 100_000;
+
+/// The shard of a recipient that goes to none.
+const NO_SHARD: u32 = u32::MAX;
+
+/// Turns bodies into requests.
+pub struct Parser {
+    zones: Zones,
+    shards: u32,
+}
+
+/// A recipient's place in the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    shard: u32,
+    /// Channels whose address could not be used.
+    left_out: ChannelMask,
+}
+
+/// A recipient that no shard decides.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The id, where one was given that can be one.
+    pub id: Option<Box<str>>,
+    /// Paths from the recipient.
+    pub errors: Vec<FieldError>,
+}
+
+/// A recipient of a request, in the order of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    Invalid(&'a Invalid),
+    /// `row` counts within the part of its shard.
+    Valid {
+        id: &'a str,
+        shard: u32,
+        row: usize,
+        left_out: ChannelMask,
+    },
+}
+
+/// A body that was read: what holds for all, the recipients by shard, and where each was.
+#[derive(Debug)]
+pub struct Request {
+    pub header: Header,
+    places: Vec<Place>,
+    recipients: Vec<Recipients>,
+    invalid: Vec<Invalid>,
+}
+
+/// Why reading stopped.
+enum Stop {
+    Broken(Broken),
+    Fault(Fault),
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        Stop::Broken(broken)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+impl Stop {
+    fn into_fault(self, body: &[u8]) -> Fault {
+        match self {
+            Stop::Broken(broken) => broken.into_fault(body),
+            Stop::Fault(fault) => fault,
+        }
+    }
+}
+
+/// How a body holds its recipients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Batch,
+    Send,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Form::Batch => "recipients",
+            Form::Send => "recipient",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Form::Batch => "/recipients",
+            Form::Send => "/recipient",
+        }
+    }
+}
+
+/// A field of a request.
+enum Key {
+    Setting(Setting),
+    Recipients,
+    Other(String),
+}
+
+const RECIPIENTS_BIT: u16 = 1 << 15;
+
+impl Key {
+    fn of(form: Form, name: &str) -> Self {
+        match Setting::from_name(name) {
+            Some(setting) => Key::Setting(setting),
+            None if name == form.name() => Key::Recipients,
+            None => Key::Other(name.to_owned()),
+        }
+    }
+
+    fn bit(&self) -> u16 {
+        match self {
+            Key::Setting(setting) => 1 << *setting as u16,
+            Key::Recipients => RECIPIENTS_BIT,
+            Key::Other(_) => 0,
+        }
+    }
+
+    fn path(&self, form: Form) -> String {
+        match self {
+            Key::Setting(setting) => setting.path().to_owned(),
+            Key::Recipients => form.path().to_owned(),
+            Key::Other(name) => path_of("", name),
+        }
+    }
+}
+
+impl Parser {
+    /// A parser for zones by code and a number of shards, at least one.
+    pub fn new(zones: impl IntoIterator<Item = String>, shards: u32) -> Self {
+        Parser { zones: zones.into_iter().zip(0..).collect(), shards: shards.max(1) }
+    }
+
+    pub fn shards(&self) -> u32 {
+        self.shards
+    }
+
+    /// Reads the body of a batch. A wrong recipient is marked; anything else wrong refuses the whole.
+    pub fn batch(&self, body: &[u8]) -> Result<Request, Fault> {
+        let mut cursor = Cursor::new(utf8(body)?);
+        self.whole(&mut cursor, Form::Batch).map_err(|stop| stop.into_fault(body))
+    }
+
+    /// Reads the body of a single send; a wrong recipient refuses it with 422.
+    pub fn send(&self, body: &[u8]) -> Result<Request, Fault> {
+        let mut cursor = Cursor::new(utf8(body)?);
+        let request = self.whole(&mut cursor, Form::Send).map_err(|stop| stop.into_fault(body))?;
+        request.all_valid("/recipient")
+    }
+
+    /// Reads the body of a profile, whose recipient the path names; a wrong recipient refuses it with 422.
+    pub fn profile(&self, id: &str, body: &[u8]) -> Result<Request, Fault> {
+        let text = utf8(body)?;
+        if !is_id(id) {
+            return Err(Fault::one(422, "/id", ID_TAKES));
+        }
+        let mut cursor = Cursor::new(text);
+        let mut read = || {
+            let peek = cursor.peek()?;
+            let mut recipient = recipient::read(&mut cursor, peek, &self.zones, false)?;
+            cursor.finish()?;
+            if recipient.id.as_ref().is_some_and(|given| given != id) {
+                recipient.errors.push("/id", "takes the id of the path, or may be left out");
+            }
+            recipient.id = Some(id.into());
+            Ok(recipient)
+        };
+        let recipient = read().map_err(|broken: Broken| broken.into_fault(body))?;
+        let mut request = self.empty();
+        self.place(recipient, &mut request);
+        request.all_valid("")
+    }
+
+    fn empty(&self) -> Request {
+        Request {
+            header: Header::new(""),
+            places: Vec::new(),
+            recipients: vec![Recipients::default(); self.shards as usize],
+            invalid: Vec::new(),
+        }
+    }
+
+    fn whole(&self, cursor: &mut Cursor<'_>, form: Form) -> Result<Request, Stop> {
+        let peek = cursor.peek()?;
+        if peek != Peek::Object {
+            cursor.skip(peek)?;
+            cursor.finish()?;
+            return Err(Fault::one(400, "", "takes an object").into());
+        }
+        let mut request = self.empty();
+        let mut errors = Errors::at_most(ERRORS_MAX);
+        let mut seen = 0;
+        let mut next = cursor.first_key(|name| Key::of(form, name))?;
+        while let Some(key) = next {
+            let peek = cursor.peek()?;
+            let again = seen & key.bit() != 0;
+            seen |= key.bit();
+            match key {
+                _ if again => refuse(cursor, peek, &mut errors, key.path(form), TWICE)?,
+                Key::Setting(setting) => setting.read(cursor, peek, &mut request.header, &mut errors)?,
+                Key::Recipients => self.recipients(cursor, peek, form, &mut request, &mut errors)?,
+                Key::Other(_) => refuse(cursor, peek, &mut errors, key.path(form), "is not a field here")?,
+            }
+            next = cursor.next_key(|name| Key::of(form, name))?;
+        }
+        cursor.finish()?;
+        for key in [Key::Setting(Setting::CampaignId), Key::Recipients] {
+            if seen & key.bit() == 0 {
+                errors.push(key.path(form), REQUIRED);
+            }
+        }
+        if errors.is_empty() { Ok(request) } else { Err(Fault::many(400, errors.into_list()).into()) }
+    }
+
+    fn recipients(
+        &self,
+        cursor: &mut Cursor<'_>,
+        peek: Peek,
+        form: Form,
+        request: &mut Request,
+        errors: &mut Errors,
+    ) -> Result<(), Stop> {
+        if form == Form::Send {
+            self.recipient(cursor, peek, request)?;
+            return Ok(());
+        }
+        if peek != Peek::Array {
+            return Ok(refuse(cursor, peek, errors, form.path().to_owned(), "takes a list of recipients")?);
+        }
+        let mut item = cursor.first_item()?;
+        while let Some(peek) = item {
+            if request.places.len() == RECIPIENTS_MAX {
+                return Err(Fault::one(413, form.path(), "takes up to 100,000 recipients").into());
+            }
+            self.recipient(cursor, peek, request)?;
+            item = cursor.next_item()?;
+        }
+        Ok(())
+    }
+
+    fn recipient(&self, cursor: &mut Cursor<'_>, peek: Peek, request: &mut Request) -> Result<(), Broken> {
+        let recipient = recipient::read(cursor, peek, &self.zones, true)?;
+        self.place(recipient, request);
+        Ok(())
+    }
+
+    fn place(&self, recipient: Recipient<'_>, request: &mut Request) {
+        let Recipient { id, mut row, contacts, left_out, errors } = recipient;
+        match id {
+            Some(id) if errors.is_empty() => {
+                row.hash = hash_of(&id);
+                let shard = shard_of(slot_of(row.hash), self.shards);
+                let addresses = std::array::from_fn(|channel| contacts[channel].as_deref());
+                request.recipients[shard as usize].push(row, &id, &addresses);
+                request.places.push(Place { shard, left_out });
+            }
+            id => {
+                request.invalid.push(Invalid { id: id.map(Into::into), errors: errors.into_list() });
+                request.places.push(Place { shard: NO_SHARD, left_out: 0 });
+            }
+        }
+    }
+}
+
+fn refuse(
+    cursor: &mut Cursor<'_>,
+    peek: Peek,
+    errors: &mut Errors,
+    path: String,
+    message: &'static str,
+) -> Result<(), Broken> {
+    errors.push(path, message);
+    cursor.skip(peek)
+}
+
+impl Request {
+    /// How many recipients it has, the invalid ones too.
+    pub fn size(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The shards with at least one valid recipient.
+    pub fn shards(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.recipients).filter(|(_, recipients)| !recipients.is_empty()).map(|(shard, _)| shard)
+    }
+
+    /// How many shards the recipients are spread over, those without any too.
+    pub fn shard_count(&self) -> usize {
+        self.recipients.len()
+    }
+
+    /// How many recipients go to a shard.
+    pub fn rows(&self, shard: usize) -> usize {
+        self.recipients.get(shard).map_or(0, Recipients::len)
+    }
+
+    /// The part of a shard, read at `now`; None if there is no such shard.
+    pub fn part(&self, shard: usize, now: i64) -> Option<Vec<u8>> {
+        let recipients = self.recipients.get(shard)?;
+        Some(Part::encode(&Header { now, ..self.header.clone() }, recipients))
+    }
+
+    /// Every recipient in the order of the input.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut rows = vec![0_usize; self.recipients.len()];
+        let mut invalid = self.invalid.iter();
+        self.places.iter().filter_map(move |Place { shard, left_out }| {
+            if *shard == NO_SHARD {
+                return invalid.next().map(Entry::Invalid);
+            }
+            let (shard, left_out) = (*shard, *left_out);
+            let row = rows[shard as usize];
+            rows[shard as usize] += 1;
+            Some(Entry::Valid { id: self.recipients[shard as usize].id(row), shard, row, left_out })
+        })
+    }
+
+    /// The request of one recipient, refused if it is invalid.
+    fn all_valid(mut self, root: &str) -> Result<Self, Fault> {
+        match self.invalid.pop() {
+            None => Ok(self),
+            Some(invalid) => {
+                let below = |error: FieldError| FieldError { path: format!("{root}{}", error.path).into(), ..error };
+                Err(Fault::many(422, invalid.errors.into_iter().map(below).collect()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
