@@ -202,7 +202,7 @@ class Duel:
         return self.choices.pick(known)
 
     def some_stop(self) -> str:
-        return "all" if self.choices.chance(25) else self.choices.pick(CHANNELS)
+        return "all" if self.choices.chance(35) else self.choices.pick(CHANNELS)
 
     # ---- comparing ----------------------------------------------------------------------------------------
 
