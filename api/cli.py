@@ -59,3 +59,7 @@ def serve(config: Path | None, address: str, **options: Any) -> None:
 
 if __name__ == "__main__":
     main()
+
+
+if __name__ == "__main__":
+    main()
