@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from engine._core import CHANNELS
 
+from engine._core import CHANNELS
 from engine.config import (
     best_hour_weights,
     channel_costs,
