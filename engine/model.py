@@ -25,7 +25,6 @@ from engine.scalars import (
     MinuteOfDay,
     Text,
     ZoneName,
-    encode_scalar,
 )
 from kernels.zones import ZONE_INDEX, local_offset
 
@@ -40,7 +39,6 @@ __all__ = [
     "Window",
     "answer_campaign",
     "decode_campaign",
-    "encode_campaign",
 ]
 
 CHANNEL_NAMES = cast("tuple[Channel, ...]", CHANNELS)
@@ -208,10 +206,5 @@ def _contradictions(campaign: Campaign) -> list[FieldError]:
 
 
 def answer_campaign(campaign: Campaign, state: CampaignState) -> CampaignAnswer:
-    """The whole campaign and its state."""
+    """The whole campaign, defaults filled in, and its state."""
     return CampaignAnswer(**msgspec.structs.asdict(campaign), state=state)
-
-
-def encode_campaign(campaign: Campaign, state: CampaignState) -> bytes:
-    """JSON of the whole campaign, defaults filled in, and its state."""
-    return msgspec.json.encode(answer_campaign(campaign, state), enc_hook=encode_scalar)

@@ -19,9 +19,9 @@ from engine.errors import (
 from engine.event import (
     Event,
 )
-from engine.model import Campaign, Recipient, decode_campaign, encode_campaign
+from engine.model import Campaign, Recipient, answer_campaign, decode_campaign
 from engine.reading import pointer
-from engine.scalars import Instant, decode_scalar, scalar_schema
+from engine.scalars import Instant, decode_scalar, encode_scalar, scalar_schema
 
 SPRING: dict[str, Any] = {
     "id": "spring",
@@ -84,7 +84,7 @@ def test_only_the_id_is_required() -> None:
 
 def test_the_answer_is_whole_and_can_be_put_again() -> None:
     campaign = decode(costs={"email": "0.0010"}, budget={"total": "5"})
-    answer = json.loads(encode_campaign(campaign, "active"))
+    answer = json.loads(msgspec.json.encode(answer_campaign(campaign, "active"), enc_hook=encode_scalar))
     assert answer.pop("state") == "active"
     assert answer["costs"]["email"] == "0.001"
     assert answer["budget"] == {"currency": "USD", "total": "5.00", "daily": None, "per_channel": {}}
