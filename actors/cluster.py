@@ -43,6 +43,12 @@ class Cluster:
         for index, shard in enumerate(self.shards):
             wait_for_answer(shard.ping.remote(), shard_name(index), START_TIMEOUT_S)
 
+    @property
+    def address(self) -> str:
+        """HOST:PORT at which others join."""
+        address: str = ray.get_runtime_context().gcs_address
+        return address
+
     def client(self) -> AsyncOutreach:
         """A client; each lives on one event loop."""
         return AsyncOutreach(self.ledger, self.shards, self.settings)
@@ -109,7 +115,7 @@ def _connect(address: str) -> bool:
         bind_to_loopback()
         ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         return True
-    found = found_cluster() if address == "auto" else address
+    found = found_cluster(address)
     if found is None:
         raise ConfigurationError("address", "takes auto only where a Ray cluster runs on this machine")
     try:

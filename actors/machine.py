@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from ray._private import ray_constants
+from ray._private.services import find_gcs_addresses
 from ray._private.utils import read_ray_address
 from ray._raylet import Config  # type: ignore[attr-defined]
 
@@ -55,9 +56,14 @@ def bind_to_loopback() -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
 
 
-def found_cluster() -> str | None:
-    """HOST:PORT of the Ray that runs on this machine; None if there is none. A local one is joined on loopback."""
-    address = os.environ.get("RAY_ADDRESS") or read_ray_address()
-    if address and is_loopback(address.rpartition(":")[0]):
+def found_cluster(address: str) -> str | None:
+    """HOST:PORT of a Ray that runs; for `auto` the one of this machine, None if there is none.
+
+    `auto` is the Ray of RAY_ADDRESS, else the one that was started last. One on loopback is joined on loopback.
+    """
+    if address == "auto":
+        running = sorted(find_gcs_addresses())  # type: ignore[no-untyped-call]
+        address = os.environ.get("RAY_ADDRESS") or read_ray_address() or (running[0] if running else "")
+    if is_loopback(address.rpartition(":")[0]):
         bind_to_loopback()
     return address or None

@@ -1,0 +1,158 @@
+"""The clients: all calls of the front end, and the one for data jobs, also from other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors import Outreach
+from actors.client import AsyncOutreach
+from actors.cluster import Cluster, join, start
+from engine.errors import ConfigurationError, Conflict, RequestError, UnknownCampaign
+from engine.event import Event
+from engine.scalars import Identifier
+from tests.actors.requests import make_recipient, put, send, send_batch
+
+OTHER_PROCESS = """
+import asyncio
+from actors import Outreach
+outreach = Outreach.connect("auto")
+print(outreach.send("elsewhere", {"id": "elsewhere-1", "contacts": {"email": "ana@example.com"}})["status"])
+print(asyncio.run(outreach.status_async("elsewhere"))["messages"]["scheduled"])
+"""
+OTHER_PROCESS_TIMEOUT_S = 60
+
+
+async def test_campaigns_are_put_read_paused_and_listed(outreach: AsyncOutreach) -> None:
+    with pytest.raises(UnknownCampaign):
+        await outreach.get_campaign("client")
+    await put(outreach, "client", name="First")
+    campaign, paused = await outreach.get_campaign("client")
+    assert (campaign.name, paused) == ("First", False)
+    await outreach.pause("client")
+    decision = await send(outreach, "client", make_recipient("client-1"))
+    assert (decision["status"], decision["reason"]) == ("blocked", "campaign_inactive")
+    assert (await outreach.status("client"))["state"] == "paused"
+    await outreach.resume("client")
+    assert (await send(outreach, "client", make_recipient("client-1")))["status"] == "scheduled"
+    assert "client" in [one.id for one, _ in await outreach.list_campaigns()]
+    with pytest.raises(Conflict):
+        await put(outreach, "client", timezone="Asia/Kathmandu")
+    assert (await outreach.get_campaign("client"))[0].name == "First"
+
+
+async def test_an_unknown_campaign_is_said_even_where_there_is_nobody_to_decide_for(outreach: AsyncOutreach) -> None:
+    for recipients in ([make_recipient("nobody-1")], [{"id": ""}], []):
+        with pytest.raises(UnknownCampaign):
+            await send_batch(outreach, "no such campaign", recipients)
+    with pytest.raises(UnknownCampaign):
+        await send(outreach, "no such campaign", make_recipient("nobody-1"))
+    for call in (outreach.status, outreach.pause, outreach.resume, outreach.get_campaign):
+        with pytest.raises(UnknownCampaign):
+            await call("no such campaign")
+    with pytest.raises(RequestError):
+        await outreach.send_batch_body(b"{")
+
+
+async def test_results_of_all_shards_come_in_the_order_of_the_request(outreach: AsyncOutreach) -> None:
+    await put(outreach, "order", urgency="high")
+    ids = [f"order-{index}" for index in range(500)]
+    answer = await send_batch(outreach, "order", [make_recipient(one) for one in ids])
+    assert [result["recipient_id"] for result in answer["results"]] == ids
+    status = await outreach.status("order")
+    assert status["messages"]["scheduled"] == answer["counts"]["scheduled"] == 500
+
+
+async def test_recipients_messages_and_events_find_their_shard(outreach: AsyncOutreach) -> None:
+    await put(outreach, "places", urgency="high")
+    decisions = [await send(outreach, "places", make_recipient(f"places-{index}")) for index in range(12)]
+    for decision in decisions:
+        message = await outreach.message(decision["message_id"])
+        assert message is not None
+        assert message["recipient_id"] == decision["recipient_id"]
+    names = [decisions[3]["message_id"], "m-0123456789abcdef", decisions[8]["message_id"], "no message"]
+    events = [
+        Event(id=Identifier(f"places-{place}"), type="opened", message_id=Identifier(name))
+        for place, name in enumerate(names)
+    ]
+    first = await outreach.events(events)
+    assert [(one["id"], one["status"]) for one in first] == [
+        ("places-0", "applied"), ("places-1", "unknown"), ("places-2", "applied"), ("places-3", "unknown")
+    ]  # fmt: skip
+    assert [one["status"] for one in await outreach.events(events)] == ["seen", "unknown", "seen", "unknown"]
+    assert await outreach.message("no message") is None
+    assert await outreach.recipient("places-nobody") is None
+    await outreach.put_recipient("places-13", b'{"device": "mobile", "contacts": {"email": "ana@example.com"}}')
+    await outreach.suppress("places-13", "email", None, "asked for it")
+    recipient = await outreach.recipient("places-13")
+    assert recipient is not None
+    assert recipient["recipient"]["device"] == "mobile"
+    assert [one["channel"] for one in recipient["suppressions"]] == ["email"]
+    assert await outreach.lift("places-13", "email")
+    assert not await outreach.lift("places-13", "email")
+
+
+async def test_the_manual_clock_is_the_clusters(outreach: AsyncOutreach, cluster: Cluster) -> None:
+    now = await outreach.now()
+    await outreach.set_clock(now + 60)
+    assert await cluster.client().now() == now + 60
+    with pytest.raises(Conflict):
+        await outreach.set_clock(now)
+
+
+async def test_every_shard_is_ready(outreach: AsyncOutreach, cluster: Cluster) -> None:
+    assert await outreach.ready() == dict.fromkeys(range(len(cluster.shards)), True)
+
+
+def test_a_data_job_sends_in_plain_calls_and_in_coroutines(cluster: Cluster) -> None:
+    asyncio.run(put(cluster.client(), "job", urgency="high"))
+    outreach = Outreach.connect()
+    assert outreach.send("job", make_recipient("job-1"), channels=["sms"])["channel"] == "sms"
+    answer = outreach.send_batch("job", [make_recipient("job-1"), make_recipient("job-2")])
+    assert [result["reason"] for result in answer["results"]] == ["duplicate", None]
+
+    async def together() -> list[object]:
+        return await asyncio.gather(
+            outreach.send_async("job", make_recipient("job-3")),
+            outreach.send_batch_async("job", [make_recipient("job-4")]),
+            outreach.status_async("job"),
+        )
+
+    one, batch, _ = asyncio.run(together())
+    assert one["status"] == batch["results"][0]["status"] == "scheduled"  # type: ignore[index]
+    assert outreach.status("job")["messages"]["scheduled"] == 4
+    with pytest.raises(TypeError, match="takes a list of recipients"):
+        outreach.send_batch("job", ({"id": "job-5"},))  # type: ignore[arg-type]
+    with pytest.raises(RequestError):
+        outreach.send("job", make_recipient("job-6"), urgency="whenever")
+    outreach.close()
+
+
+def test_another_process_of_the_same_user_joins(cluster: Cluster) -> None:
+    asyncio.run(put(cluster.client(), "elsewhere", urgency="high"))
+    run = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESS],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        timeout=OTHER_PROCESS_TIMEOUT_S,
+        check=False,
+    )
+    assert run.stdout.split() == ["scheduled", "1"], run.stderr
+
+
+def test_a_second_cluster_in_the_same_ray_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(ConfigurationError, match="no Madan Sara runs yet"):
+        start(cluster.settings, "auto")
+    assert join().settings == cluster.settings
+
+
+def test_ray_listens_on_loopback_only_and_its_token_is_the_users_alone(cluster: Cluster) -> None:
+    assert cluster.address.startswith("127.0.0.1:")
+    assert (Path.home() / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
