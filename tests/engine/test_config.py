@@ -36,9 +36,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_later_sources_win(tmp_path: Path) -> None:
     path = write(tmp_path, 'port = 1\nclock = "manual"\nshards = 3\n[limits]\nbody_timeout_ms = 7')
-    settings = load_settings(
-        path, {"MADAN_SARA_PORT": "2", "MADAN_SARA_SHARDS": "4"}, {"port": 5, "shards": None}
-    )
+    settings = load_settings(path, {"MADAN_SARA_PORT": "2", "MADAN_SARA_SHARDS": "4"}, {"port": 5, "shards": None})
     assert (settings.port, settings.shards, settings.clock) == (5, 4, "manual")
     assert settings.limits.body_timeout_ms == 7
     assert settings.limits.requests_in_flight_max == default_settings().limits.requests_in_flight_max
@@ -60,9 +58,7 @@ def test_environment_reaches_nested_keys_and_lists() -> None:
 
 def test_keys_are_kept_as_digests_only() -> None:
     settings = load_settings(environment={"MADAN_SARA_API_KEYS": "secret-one,secret-two"})
-    assert settings.api_keys == tuple(
-        hashlib.sha256(key).hexdigest() for key in (b"secret-one", b"secret-two")
-    )
+    assert settings.api_keys == tuple(hashlib.sha256(key).hexdigest() for key in (b"secret-one", b"secret-two"))
     assert "secret" not in repr(settings)
 
 
@@ -122,10 +118,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_opens_other_addresses() -> None:
-    assert (
-        load_settings(environment={"MADAN_SARA_HOST": "0.0.0.0", "MADAN_SARA_API_KEYS": "k"}).host
-        == "0.0.0.0"
-    )
+    assert load_settings(environment={"MADAN_SARA_HOST": "0.0.0.0", "MADAN_SARA_API_KEYS": "k"}).host == "0.0.0.0"
 
 
 @pytest.mark.parametrize(
