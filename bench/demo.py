@@ -35,21 +35,23 @@ def demo(json_file: Path | None) -> None:
 
     Exits 1 if a cap, a budget or a count does not hold.
     """
-    console = wide_console()
+    console, machine = wide_console(), this_machine()
     try:
         journey = load_journey()
-        figures = _replay(journey, console)
+        figures = _replay(journey, machine, console)
     except (JourneyMissing, ServerFailed, Refused, WrongAnswer, OSError) as error:
         raise click.ClickException(str(error)) from error
     show(figures, console)
-    _sign(this_machine(), console)
+    console.print()
+    for line in machine.lines():
+        console.print(line, style="dim", highlight=False)
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if not all(check["held"] for check in figures["checks"]):
         sys.exit(1)
 
 
-def _replay(journey: Journey, console: Console) -> dict[str, Any]:
+def _replay(journey: Journey, machine: Machine, console: Console) -> dict[str, Any]:
     with console.status("Starting the server …"):
         server = Server("--clock", "manual").__enter__()
     with server:
@@ -68,7 +70,7 @@ def _replay(journey: Journey, console: Console) -> dict[str, Any]:
             held = run_checks(replay, journey)
             exit_code = server.stop()
             held[CLEAN_END] = [] if exit_code == 0 else [f"it ended with {exit_code}"]
-            return summary(replay, journey, held)
+            return {"machine": machine.as_dict(), **summary(replay, journey, held)}
 
 
 def _progress(console: Console) -> Progress:
@@ -81,9 +83,3 @@ def _progress(console: Console) -> Progress:
         console=console,
         transient=True,
     )
-
-
-def _sign(machine: Machine, console: Console) -> None:
-    console.print()
-    for line in machine.lines():
-        console.print(line, style="dim", highlight=False)

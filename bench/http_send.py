@@ -38,7 +38,7 @@ def http_send() -> Result:
     return Result(
         name="http_send",
         headline=f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, longest {latency['max']:.1f} ms, "
-        f"{failures} failures",
+        f"{failures} failures" + (f", the first: {answers.failures[0]}" if failures else ""),
         target=f"p99 under {P99_TARGET_MS} ms",
         reached=latency["p99"] < P99_TARGET_MS and failures == 0,
         method=f"open loop, {PER_SECOND} a second for {MEASURED_S} s after {WARM_UP_S} s of warm-up, one new person "

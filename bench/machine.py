@@ -14,7 +14,7 @@ PACKAGES = ("madan-sara", "ray", "numba", "numpy", "litestar", "uvicorn", "msgsp
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Processor, cores this process may use, memory, system, versions, and when."""
+    """Processor, cores this process may use, memory, system, versions, when, and how busy it was before."""
 
     processor: str
     cores: int
@@ -23,6 +23,12 @@ class Machine:
     python: str
     versions: dict[str, str]
     date: str
+    load: float
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether other work had more than a quarter of the cores: figures are then worse than they are."""
+        return self.load > self.cores / 4
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -33,7 +39,8 @@ class Machine:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         return (
             f"{self.processor}, {self.cores} cores, {self.memory_gib:.0f} GiB, {self.system}",
-            f"Python {self.python}, {versions}; {self.date}",
+            f"Python {self.python}, {versions}; {self.date}"
+            + (f"; busy with other work before (load {self.load:.1f})" if self.is_busy else ""),
         )
 
 
@@ -47,6 +54,7 @@ def this_machine() -> Machine:
         python=platform.python_version(),
         versions={name: number for name in PACKAGES if (number := _version(name)) is not None},
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        load=round(os.getloadavg()[0], 1),
     )
 
 

@@ -2,12 +2,14 @@
 
 Each request has an instant it is due at, and its latency counts from there to the last byte of its answer. A
 server (or a load generator) that falls behind therefore shows as latency instead of as fewer requests: no
-coordinated omission. A request waits for no other; connections are opened ahead and more when all are busy.
+coordinated omission. A request waits for no other: connections are opened ahead, used in turn so that none is
+idle for long, and more are opened when all are busy.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -45,6 +47,11 @@ class Stream:
         size = int(head[length + 15 : head.index(b"\r\n", length)])
         return status, await self._reader.readexactly(size)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server ended the connection."""
+        return self._reader.at_eof()
+
     async def close(self) -> None:
         """Closes the socket."""
         self._writer.close()
@@ -64,16 +71,18 @@ def send_at_rate(host: str, port: int, requests: Sequence[bytes], per_second: fl
 
 async def _send_all(host: str, port: int, requests: Sequence[bytes], per_second: float) -> Answers:
     answers = Answers()
-    idle: list[Stream] = []
+    idle: deque[Stream] = deque()
 
-    async def open_one() -> Stream:
+    async def connect() -> Stream:
         answers.connections += 1
         return Stream(*await asyncio.open_connection(host, port))
 
     async def send(request: bytes, due: float) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                stream = idle.pop() if idle else await open_one()
+                stream = idle.popleft() if idle else await connect()
+                while stream.is_closed:  # the server ends what was idle too long for it
+                    stream = idle.popleft() if idle else await connect()
                 status, body = await stream.exchange(request)
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             answers.failures.append(repr(error))
@@ -86,7 +95,7 @@ async def _send_all(host: str, port: int, requests: Sequence[bytes], per_second:
         else:
             answers.failures.append(f"{status} {body[:200].decode(errors='replace')}")
 
-    idle += [await open_one() for _ in range(CONNECTIONS)]
+    idle += [await connect() for _ in range(CONNECTIONS)]
     started = perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for position, request in enumerate(requests):

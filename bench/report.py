@@ -14,6 +14,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 NOBODY = "–"
 BUDGET_BAR = 8
 PAGE_WIDTH = 120
+WIDE = 105
 
 
 def wide_console() -> Console:
@@ -35,15 +36,15 @@ def show(figures: dict[str, Any], console: Console) -> None:
     total = decisions["marketing"]["total"] + decisions["receipts"]["total"]
     console.print()
     console.print(
-        f"[bold]The Complete Journey, replayed.[/] {journey['households']:,} households, "
-        f"{journey['campaigns']} campaigns, {journey['baskets']:,} baskets and {journey['redemptions']:,} "
-        f"coupons of a grocer's year: [bold]{total:,} decisions in {figures['seconds']:.0f} s[/]."
+        f"[bold]The Complete Journey, replayed:[/] {journey['households']:,} households, "
+        f"{journey['campaigns']} campaigns, {journey['baskets']:,} baskets, {journey['redemptions']:,} coupons.\n"
+        f"{total:,} decisions of a grocer's year in {figures['seconds']:.0f} seconds."
     )
     console.print()
     side_by_side = Table.grid(padding=(0, 6, 0, 0))
     side_by_side.add_row(_decisions(decisions), _caps(figures["caps"]))
     console.print(side_by_side)
-    console.print(_campaigns(figures["campaigns"], figures["receipts"]))
+    console.print(_campaigns(figures["campaigns"], figures["receipts"], console.width >= WIDE))
     _hours(figures["hours"], console)
     console.print(_speed(figures))
     _checks(figures, console)
@@ -84,47 +85,48 @@ def _caps(caps: dict[str, dict[str, int]]) -> Table:
     return table
 
 
-def _campaigns(campaigns: list[dict[str, Any]], receipts: dict[str, Any]) -> Table:
+def _campaigns(campaigns: list[dict[str, Any]], receipts: dict[str, Any], wide: bool) -> Table:
+    """A row each; a narrow terminal does without the dates and what remains."""
     table = _table(
-        "\nCampaigns (US dollars)",
+        "\nCampaigns (US dollars; red: some messages were refused for money)",
         "",
-        "first to last day",
+        *(["first to last day"] if wide else []),
         "homes",
         "messages",
         "blocked",
         "committed",
         "budget",
-        "remaining",
+        *(["remaining"] if wide else []),
         "used",
         "coupons",
         "revenue",
     )
-    for row in campaigns:
+    for row in [*campaigns, receipts]:
         table.add_row(
             row["id"],
-            f"{_day(row['first_day'])} – {_day(row['last_day'])}",
+            *([_period(row)] if wide else []),
             f"{row['households']:,}",
             f"{row['messages']:,}",
             f"{row['blocked']:,}",
-            *_budget(row),
-            f"{row['redemptions']:,}",
-            f"{float(row['revenue']):,.0f}",
+            f"{float(row['committed']):,.2f}",
+            row["total"],
+            *([f"{float(row['remaining']):,.2f}"] if wide else []),
+            _used(row),
+            *([f"{row['redemptions']:,}", f"{float(row['revenue']):,.0f}"] if "revenue" in row else ["", ""]),
         )
-    table.add_row("receipts", "every basket", "", f"{receipts['messages']:,}", "", *_budget(receipts), "", "")
     return table
 
 
-def _day(text: str) -> str:
-    return date.fromisoformat(text).strftime("%d %b %y")
+def _period(row: dict[str, Any]) -> str:
+    return " – ".join(date.fromisoformat(row[name]).strftime("%d %b %y") for name in ("first_day", "last_day"))
 
 
-def _budget(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Committed, budget, remaining and how much of it is used, red where messages were refused for money."""
+def _used(row: dict[str, Any]) -> str:
+    """How much of the budget is committed, as a bar and a share."""
     share = float(row["committed"]) / float(row["total"])
     filled = min(BUDGET_BAR, int(share * BUDGET_BAR + 0.5))
-    colour = "red" if row.get("over_budget") else "cyan"
-    bar = f"[{colour}]{'█' * filled}[/][dim]{'░' * (BUDGET_BAR - filled)}[/] {share:>4.0%}"
-    return f"{float(row['committed']):,.2f}", row["total"], f"{float(row['remaining']):,.2f}", bar
+    colour = "red" if row["over_budget"] else "cyan"
+    return f"[{colour}]{'█' * filled}[/][dim]{'░' * (BUDGET_BAR - filled)}[/] {share:>4.0%}"
 
 
 def _hours(hours: dict[str, list[int]], console: Console) -> None:
@@ -132,25 +134,25 @@ def _hours(hours: dict[str, list[int]], console: Console) -> None:
     for name, colour in (("messages", "green"), ("purchases", "cyan")):
         counts = hours[name]
         busiest = counts.index(max(counts))
-        console.print(f"{name:<10}[{colour}]{bar_line(counts)}[/]  most at {busiest}:00, {counts[busiest]:,}")
+        console.print(f"{name:<10}[{colour}]{bar_line(counts)}[/]  top {busiest}:00")
     console.print(f"[dim]{'':<10}{''.join(f'{hour:<6}' for hour in range(0, 24, 3))}[/]\n")
 
 
 def _speed(figures: dict[str, Any]) -> Table:
     targets, batch, single = figures["targets"], figures["batch"], figures["single"]
     a_minute = batch["decisions_per_second"] * 60
-    table = _table("Speed", "", "here", "the original's target")
+    table = _table("Speed over HTTP, one request at a time, beside the original's targets", "", "here", "target")
     table.add_row(
-        f"decisions a minute over HTTP, {batch['requests']:,} batches of up to {batch['largest']:,}",
+        f"decisions a minute (batches to {batch['largest']:,})",
         f"[bold]{a_minute:,}[/] ({a_minute / targets['messages_per_minute']:,.0f} ×)",
         f"{targets['messages_per_minute']:,}",
     )
-    for name, latency in (("batch of receipts or reminders", batch), ("single decision", single)):
+    for name, latency in (("a batch", batch), ("a single decision", single)):
         figure = latency["latency_ms"]
         table.add_row(
-            f"{name}, {latency['requests']:,} of them: p50 / p99 / longest",
+            f"{name}, p50 / p99 / longest",
             f"[bold]{figure['p50']:.1f} / {figure['p99']:.1f} / {figure['max']:.1f} ms[/]",
-            f"{targets['decision_ms']} ms a decision" if latency is single else "",
+            f"{targets['decision_ms']} ms" if latency is single else "",
         )
     return table
 
@@ -167,5 +169,5 @@ def _checks(figures: dict[str, Any], console: Console) -> None:
     redemptions, revenue = figures["redemptions"], float(figures["redemptions"]["revenue"])
     console.print(
         f"\n{redemptions['converted']:,} coupons, on baskets of ${revenue:,.0f}, answered a message; "
-        f"{redemptions['unreached']:,} came before any message of their campaign."
+        f"{redemptions['unreached']:,} came before any of their campaign."
     )

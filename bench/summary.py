@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from bench import checks
 from bench.answers import Outcome, dollars
-from bench.journey import DAY, Journey, as_utc
+from bench.journey import DAY, EPOCH, Journey, RetailCampaign, as_utc
 from bench.latency import latency_ms
-from bench.machine import this_machine
 from bench.plan import RECEIPTS, campaign_body, campaign_name, receipts_body
 from bench.replay import Replay
 from bench.timeline import end_of, start_of
@@ -50,7 +50,6 @@ def summary(replay: Replay, journey: Journey, held: dict[str, list[str]]) -> dic
     decided = sum(size for size, _ in replay.batch_seconds)
     per_second = decided / sum(batch_seconds) if batch_seconds else 0.0
     return {
-        "machine": this_machine().as_dict(),
         "journey": {
             "households": len(journey.households),
             "campaigns": len(journey.campaigns),
@@ -62,8 +61,8 @@ def summary(replay: Replay, journey: Journey, held: dict[str, list[str]]) -> dic
         "targets": TARGETS,
         "seconds": round(replay.seconds, 2),
         "decisions": {"marketing": _decisions(marketing), "receipts": _decisions(receipts)},
-        "campaigns": [_campaign(replay, journey, position) for position in range(len(journey.campaigns))],
-        "receipts": _receipts(replay),
+        "campaigns": [_campaign(replay, campaign) for campaign in journey.campaigns],
+        "receipts": _receipts(replay, journey),
         "caps": {"day": _cap_use(marketing, DAY), "week": _cap_use(marketing, checks.WEEK)},
         "hours": {
             "messages": _hours(marketing),
@@ -106,30 +105,35 @@ def _decisions(outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def _campaign(replay: Replay, journey: Journey, position: int) -> dict[str, Any]:
-    campaign = journey.campaigns[position]
-    status = replay.statuses[campaign_name(campaign)]
+def _campaign(replay: Replay, campaign: RetailCampaign) -> dict[str, Any]:
+    name = campaign_name(campaign)
     return {
-        "id": campaign_name(campaign),
+        **_standing(replay, name, len(campaign.households)),
         "type": campaign.kind,
         "first_day": campaign.first_day.isoformat(),
         "last_day": campaign.last_day.isoformat(),
-        "households": len(campaign.households),
-        "state": status["state"],
-        "messages": sum(status["messages"].values()),
-        "blocked": sum(status["blocked"].values()),
-        "over_budget": status["blocked"].get("over_budget", 0),
-        **{name: status["budget"][name] for name in ("total", "committed", "remaining")},
-        "redemptions": sum(one.campaign == campaign_name(campaign) for one in replay.converted),
-        **{name: status["performance"][name] for name in ("converted", "revenue", "roi")},
+        "redemptions": sum(one.campaign == name for one in replay.converted),
+        **{figure: replay.statuses[name]["performance"][figure] for figure in ("converted", "revenue", "roi")},
     }
 
 
-def _receipts(replay: Replay) -> dict[str, Any]:
-    status = replay.statuses[RECEIPTS]
+def _receipts(replay: Replay, journey: Journey) -> dict[str, Any]:
+    first, last = journey.baskets.day[[0, -1]].tolist()
+    days = {name: (EPOCH + timedelta(days=day)).isoformat() for name, day in (("first_day", first), ("last_day", last))}
+    return {**_standing(replay, RECEIPTS, len(journey.households)), **days}
+
+
+def _standing(replay: Replay, name: str, households: int) -> dict[str, Any]:
+    """What `/status` says of a campaign, in short."""
+    status = replay.statuses[name]
     return {
+        "id": name,
+        "state": status["state"],
+        "households": households,
         "messages": sum(status["messages"].values()),
-        **{name: status["budget"][name] for name in ("total", "committed", "remaining")},
+        "blocked": sum(status["blocked"].values()),
+        "over_budget": status["blocked"].get("over_budget", 0),
+        **{figure: status["budget"][figure] for figure in ("total", "committed", "remaining")},
     }
 
 
