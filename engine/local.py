@@ -91,10 +91,12 @@ class Engine:
         request = self.router.parse_profile(recipient_id, _json(body))
         for shard in request.shards:
             self.shards[shard].merge_profile(request.part(shard, now))
+            self._reopen_freed(shard)
 
     def suppress(self, recipient_id: str, scope: str, until: int | None, reason: str | None, now: int) -> None:
         """Stops a channel or `all` in [now, until) for a recipient."""
         self._shard_of(recipient_id).suppress(recipient_id, _channel(scope), until, reason, now)
+        self._reopen_freed(self.router.shard_of_recipient(recipient_id))
 
     def lift(self, recipient_id: str, scope: str) -> bool:
         """Lifts such a stop; False if there was none."""
@@ -147,7 +149,17 @@ class Engine:
 
     def _decide(self, request: Request, now: int) -> dict[int, bytes | None]:
         self._campaign(request.campaign_id)
-        return {shard: self.shards[shard].decide(request.part(shard, now)) for shard in request.shards}
+        answers: dict[int, bytes | None] = {}
+        for shard in request.shards:
+            answers[shard] = self.shards[shard].decide(request.part(shard, now))
+            self._reopen_freed(shard)
+        return answers
+
+    def _reopen_freed(self, shard: int) -> None:
+        """Money came back to a shard: no other may go on believing that there is none."""
+        for campaign_id in self.shards[shard].take_freed():
+            for other in range(len(self.shards)):
+                self.recall(other, campaign_id)
 
     def _shard_of(self, recipient_id: str) -> Orchestrator:
         return self.shards[self.router.shard_of_recipient(recipient_id)]

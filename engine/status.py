@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 from engine._core import CHANNELS, MESSAGE_STATES, REASONS
-from engine.model import Budget, Campaign
+from engine.model import CHANNEL_NAMES, Budget, Campaign
 from engine.money import format_amount
 from engine.scalars import Instant
 
@@ -103,7 +103,7 @@ def _budget(campaign: Campaign, tallies: Sequence[Tally], channels: Sequence[Cou
                 "committed": format_amount(channels[index]["committed"]),
                 "remaining": _remaining(limit, channels[index]["committed"]),
             }
-            for index, name in enumerate(CHANNELS)
+            for index, name in enumerate(CHANNEL_NAMES)
             if (limit := budget.per_channel.get(name)) is not None
         },
     }

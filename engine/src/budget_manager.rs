@@ -91,6 +91,12 @@ impl Balance {
             self.held -= amount;
         }
     }
+
+    /// What comes back is the ledger's to grant again: the limit may have come down since it was spent.
+    fn give_back(&mut self, amount: i64) {
+        self.spent -= amount;
+        self.last = false;
+    }
 }
 
 /// The buckets of one local day.
@@ -133,13 +139,22 @@ impl Balances {
         if limited.daily_messages { self.day(day).messages.fit(1) } else { Fit::Yes }
     }
 
-    /// Step 8: commits a message's cost and its place; a negative count gives it back.
-    pub fn commit(&mut self, limited: Limited, channel: usize, day: i32, cost: i64, messages: i64) {
+    /// Step 8: commits a message's cost and its place.
+    pub fn commit(&mut self, limited: Limited, channel: usize, day: i32, cost: i64) {
         self.total.spend(cost, limited.total);
         self.channels[channel].spend(cost, limited.channels & (1 << channel) != 0);
         let day = self.days.entry(day).or_default();
         day.money.spend(cost, limited.daily);
-        day.messages.spend(messages, limited.daily_messages);
+        day.messages.spend(1, limited.daily_messages);
+    }
+
+    /// Gives back a message's cost and its place.
+    pub fn give_back(&mut self, channel: usize, day: i32, cost: i64) {
+        self.total.give_back(cost);
+        self.channels[channel].give_back(cost);
+        let day = self.days.entry(day).or_default();
+        day.money.give_back(cost);
+        day.messages.give_back(1);
     }
 
     /// Takes what the ledger granted.
@@ -215,7 +230,7 @@ mod tests {
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Yes);
         assert_eq!(balances.fit_money(LIMITED, 1, 5, 10), Fit::Ask);
         balances.grant(Bucket::DayMessages(5), 1, true);
-        balances.commit(LIMITED, 0, 5, 10, 1);
+        balances.commit(LIMITED, 0, 5, 10);
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::No);
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 5), Fit::Yes);
         assert_eq!(balances.fit_message(LIMITED, 5), Fit::No);
@@ -223,16 +238,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_spent_again() {
+    fn what_is_given_back_is_the_ledgers_to_grant_again() {
         let mut balances = Balances::default();
         balances.grant(Bucket::Total, 10, true);
         balances.grant(Bucket::DayMessages(1), 1, true);
-        balances.commit(LIMITED, 0, 1, 10, 1);
-        balances.commit(LIMITED, 0, 1, -10, -1);
-        assert_eq!((balances.total.held, balances.total.spent), (10, 0));
-        assert_eq!(balances.fit_message(LIMITED, 1), Fit::Yes);
-        let spent = balances.release();
-        assert!(spent.iter().all(|(_, amount)| *amount == 0));
+        balances.commit(LIMITED, 0, 1, 10);
+        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::No);
+        balances.give_back(0, 1, 10);
         assert_eq!(balances.total, Balance::default());
+        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Ask);
+        assert_eq!(balances.fit_message(LIMITED, 1), Fit::Ask);
+        assert!(balances.release().iter().all(|(_, spent)| *spent == 0));
     }
 }

@@ -199,7 +199,7 @@ impl Shard {
             cost,
             content: admission.content.clone(),
         };
-        campaign.balances.commit(rules.limited, channel as usize, message.day, cost, 1);
+        campaign.balances.commit(rules.limited, channel as usize, message.day, cost);
         campaign.tally.messages[MessageState::Scheduled as usize] += 1;
         campaign.tally.hours[message.local_hour()] += 1;
         let tally = &mut campaign.tally.channels[channel as usize];
@@ -436,6 +436,9 @@ mod tests {
         opting_out.recipients.columns.given[0] = given::PREFERENCES;
         opting_out.recipients.columns.opt_out[0] = Channel::Sms.bit();
         let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
+        assert!(shard.commit(&mut admission, &columns.plan()).is_some());
+        assert_eq!(shard.campaigns[0].balances.total.spent, 0);
+        shard.campaigns[0].balances.grant(Bucket::Total, 5, true);
         assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
         assert_eq!(admission.answer.channel, [Channel::Email as u8]);
         let tally = &shard.campaigns[0].tally;

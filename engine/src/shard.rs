@@ -132,7 +132,7 @@ impl Shard {
         channel.messages -= 1;
         channel.committed -= message.cost;
         tally.hours[message.local_hour()] -= 1;
-        campaign.balances.commit(campaign.rules.limited, message.channel as usize, message.day, -message.cost, -1);
+        campaign.balances.give_back(message.channel as usize, message.day, message.cost);
         self.roster.get_mut(message.recipient).history.remove(index);
     }
 
