@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from litestar import Litestar, Router
-from litestar.datastructures import State
 
 from api import campaigns, operations, recipients, sending
-from api.intake import Intake
+from api.intake import Intake, IntakeMiddleware
 from api.keys import KeyGuard
 from api.metrics import request_metrics
 from api.openapi import build_document
@@ -27,24 +26,24 @@ def create_app(outreach: Port, settings: Settings) -> Litestar:
 
     Health and /schema are open; everything else needs a key where any is configured.
     """
-    intake = Intake(settings.limits)
     guards = [KeyGuard(settings.api_keys)]
-    outreach_router = Router(
-        PREFIX, route_handlers=[*campaigns.HANDLERS, *sending.HANDLERS, *recipients.HANDLERS]
-    )
+    outreach_router = Router(PREFIX, route_handlers=[*campaigns.HANDLERS, *sending.HANDLERS, *recipients.HANDLERS])
     clock = operations.CLOCK_HANDLERS if settings.clock == "manual" else ()
     guarded = Router(
-        "/", route_handlers=[outreach_router, operations.metrics, *clock], guards=guards, middleware=[intake]
+        "/",
+        route_handlers=[outreach_router, operations.metrics, *clock],
+        guards=guards,
+        middleware=[IntakeMiddleware()],
     )
     app = Litestar(
         route_handlers=[guarded, *operations.OPEN_HANDLERS],
         middleware=[request_metrics().middleware],
         exception_handlers=exception_handlers(),
-        state=State({"outreach": outreach, "intake": intake, "settings": settings}),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,
     )
+    app.state.outreach, app.state.intake, app.state.settings = outreach, Intake(settings.limits), settings
     app.state.document = build_document(app.routes, version("madan-sara"), keyed=bool(settings.api_keys))
     app.asgi_handler = EncodedPaths(app.asgi_handler)
     return app

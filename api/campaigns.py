@@ -20,9 +20,7 @@ async def list_campaigns(request: AnyRequest) -> Response[bytes]:
     outreach = outreach_of(request)
     campaigns, now = await outreach.list_campaigns(), await outreach.now()
     found = sorted(campaigns, key=lambda entry: entry[0].id)
-    return answer(
-        {"campaigns": [answer_campaign(campaign, campaign.state(now, paused)) for campaign, paused in found]}
-    )
+    return answer({"campaigns": [answer_campaign(campaign, campaign.state(now, paused)) for campaign, paused in found]})
 
 
 @put(
@@ -46,9 +44,7 @@ async def get_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Respo
     return await _campaign(request, identifier_of(campaign_id))
 
 
-@post(
-    "/campaigns/{campaign_id:str}/pause", **describe("pause_campaign", answer=CampaignAnswer, problems=(404,))
-)
+@post("/campaigns/{campaign_id:str}/pause", **describe("pause_campaign", answer=CampaignAnswer, problems=(404,)))
 async def pause_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Response[bytes]:
     """Stops deciding and sending; what waits is kept."""
     campaign_id = identifier_of(campaign_id)

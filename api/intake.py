@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from litestar import Request
@@ -12,13 +14,13 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from engine.errors import Overloaded, RequestError
 from engine.settings import Limits
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "IntakeMiddleware"]
 
 
-class Intake(ASGIMiddleware):
+class Intake:
     """Counts requests under way and the bytes of their bodies, and refuses what is over a bound.
 
-    A request holds its place until its answer is sent; nothing ever waits here.
+    Nothing ever waits here.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -26,14 +28,15 @@ class Intake(ASGIMiddleware):
         self._requests = 0
         self._bytes = 0
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Runs the request if there is a place for it."""
+    @contextmanager
+    def place(self, scope: Scope) -> Iterator[None]:
+        """A place for a request and its body. Raises `Overloaded` (429) if all are taken."""
         if self._requests >= self._limits.requests_in_flight_max:
             raise Overloaded("Too many requests are under way.")
         self._requests += 1
         scope["state"]["body_bytes"] = 0
         try:
-            await next_app(scope, receive, send)
+            yield
         finally:
             self._requests -= 1
             self._bytes -= scope["state"]["body_bytes"]
@@ -81,3 +84,15 @@ class Intake(ASGIMiddleware):
 
     def _too_large(self) -> RequestError:
         return RequestError(413, f"A body takes up to {self._limits.body_bytes_max:,} bytes.")
+
+
+class IntakeMiddleware(ASGIMiddleware):
+    """Has every request hold a place until its answer is sent.
+
+    Litestar copies middleware, so the counts live in the application's state.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Runs the request if there is a place for it."""
+        with scope["litestar_app"].state.intake.place(scope):
+            await next_app(scope, receive, send)

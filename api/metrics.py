@@ -19,9 +19,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 def request_metrics() -> PrometheusConfig:
     """Counts, errors and durations of requests by path template, never by path: a path holds ids."""
-    return PrometheusConfig(
-        app_name="madan_sara", prefix="madan_sara", group_path=True, buckets=list(_SECONDS)
-    )
+    return PrometheusConfig(app_name="madan_sara", prefix="madan_sara", group_path=True, buckets=list(_SECONDS))
 
 
 def count_decisions(tally: Iterable[tuple[str, str, int]]) -> None:

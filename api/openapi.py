@@ -24,9 +24,7 @@ _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = (500,)
 _WITH_PLACE = (429, 503)
 _WITH_BODY = (400, 408, 413, 415)
-_RETRY_AFTER = {
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
-}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -51,9 +49,7 @@ def describe(operation_id: str, **facts: Any) -> dict[str, Any]:
 def build_document(routes: Iterable[BaseRoute], version: str, keyed: bool) -> dict[str, Any]:
     """The document of all routes whose handlers have an Operation; `keyed` where requests need a key."""
     found = sorted(_operations(routes), key=lambda entry: (entry[0], entry[1]))
-    kinds = {
-        kind for *_, operation in found for kind in (operation.body, operation.answer) if kind is not None
-    }
+    kinds = {kind for *_, operation in found for kind in (operation.body, operation.answer) if kind is not None}
     _, schemas = msgspec.json.schema_components(
         [Problem, *sorted(kinds, key=lambda kind: kind.__name__)],
         schema_hook=scalar_schema,
@@ -94,8 +90,7 @@ def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed
     document: dict[str, Any] = {
         "operationId": operation.id,
         "summary": summary,
-        "responses": {"200": _answer(operation)}
-        | {str(status): _problem(status) for status in sorted(statuses)},
+        "responses": {"200": _answer(operation)} | {str(status): _problem(status) for status in sorted(statuses)},
     }
     if description.strip():
         document["description"] = re.sub(r"\s+", " ", description.strip())

@@ -25,9 +25,7 @@ async def live(request: AnyRequest) -> Response[bytes]:
 async def ready(request: AnyRequest) -> Response[bytes]:
     """Every shard answers."""
     shards = await outreach_of(request).ready()
-    silent = [
-        (f"/shards/{shard}", "does not answer") for shard, answers in sorted(shards.items()) if not answers
-    ]
+    silent = [(f"/shards/{shard}", "does not answer") for shard, answers in sorted(shards.items()) if not answers]
     if silent:
         return problem_response(503, "Some shards do not answer.", silent, {"Retry-After": "1"})
     return answer(Health(status="ok"))

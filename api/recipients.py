@@ -51,12 +51,8 @@ async def suppress(request: AnyRequest, recipient_id: FromPath[str], channel: Fr
     return await _suppressions(request, recipient_id)
 
 
-@delete(
-    _SUPPRESSION, status_code=200, **describe("lift_suppression", answer=SuppressionList, problems=(404,))
-)
-async def lift_suppression(
-    request: AnyRequest, recipient_id: FromPath[str], channel: FromPath[str]
-) -> Response[bytes]:
+@delete(_SUPPRESSION, status_code=200, **describe("lift_suppression", answer=SuppressionList, problems=(404,)))
+async def lift_suppression(request: AnyRequest, recipient_id: FromPath[str], channel: FromPath[str]) -> Response[bytes]:
     """Lifts a suppression, if there is one. Answers those still in force."""
     recipient_id, channel = identifier_of(recipient_id), decode_scope(channel)
     await outreach_of(request).lift(recipient_id, channel)

@@ -60,7 +60,7 @@ class Reference:
         self.messages: dict[str, Record] = {}
         self.events_seen: set[str] = set()
 
-    # ---- campaigns ---------------------------------------------------------------------------------------
+    # ---- campaigns ----------------------------------------------------------------------------------------
 
     def put_campaign(self, body: dict, now: int) -> None:
         budget, limits, channels = (body.get(k, {}) for k in ("budget", "limits", "channels"))
@@ -119,7 +119,7 @@ class Reference:
             return "ended"
         return "paused" if campaign.paused else "upcoming" if now < campaign.starts_at else "active"
 
-    # ---- people ------------------------------------------------------------------------------------------
+    # ---- people -------------------------------------------------------------------------------------------
 
     def person(self, recipient_id: str) -> Record:
         new = Record(id=recipient_id, profile={}, suppressions={}, messages=[])
@@ -163,7 +163,7 @@ class Reference:
     def lift(self, recipient_id: str, channel: str) -> None:
         self.person(recipient_id).suppressions.pop(channel, None)
 
-    # ---- the ten steps -----------------------------------------------------------------------------------
+    # ---- the ten steps ------------------------------------------------------------------------------------
 
     def send(self, body: dict, now: int) -> dict:
         self.check(body)
@@ -295,7 +295,7 @@ class Reference:
         boost = 0.10 * (n - preferred.index(channel)) / n if channel in preferred else 0.0
         return round((score + boost) * 1e9)
 
-    # ---- money and places --------------------------------------------------------------------------------
+    # ---- money and places ---------------------------------------------------------------------------------
 
     def day(self, campaign: Record, t: int) -> int:
         return local_time(t, campaign.zone).toordinal()
@@ -330,7 +330,7 @@ class Reference:
             campaign.committed[bucket] += sign * message.cost
         campaign.committed["places", day] += sign
 
-    # ---- events: taken, checked and counted ----------------------------------------------------------------
+    # ---- events: taken, checked and counted ---------------------------------------------------------------
 
     def events(self, body: dict, now: int) -> dict:
         return {"results": [{"id": e.get("id"), "status": self.event(e)} for e in body["events"]]}
@@ -353,7 +353,7 @@ class Reference:
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
         return "applied"
 
-    # ---- reading -------------------------------------------------------------------------------------------
+    # ---- reading ------------------------------------------------------------------------------------------
 
     def message(self, message_id: str, now: int) -> dict | None:
         found = self.messages.get(message_id)

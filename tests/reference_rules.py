@@ -62,21 +62,32 @@ def within(span: tuple[int, int], minute_of_day: int) -> bool:
 @cache
 def minutes_of_day(zone: str, utc_hour: int) -> tuple[int, ...]:
     """The local minute of the day at each of the 60 minutes of a UTC hour."""
+    start, end = (local_time(t, zone) for t in (utc_hour * HOUR, (utc_hour + 1) * HOUR))
+    if start.utcoffset() == end.utcoffset():  # most hours: quicker than 60 look-ups
+        return tuple((start.hour * 60 + start.minute + m) % 1440 for m in range(60))
     times = (local_time(utc_hour * HOUR + m * MINUTE, zone) for m in range(60))
     return tuple(t.hour * 60 + t.minute for t in times)
 
 
 @cache
+def wall_minute(zone: str, wall: datetime) -> int | None:
+    """The instant of a wall-clock minute: the first of two, None where it is skipped."""
+    tz = pytz.timezone(zone)
+    try:
+        return int(tz.localize(wall, is_dst=None).timestamp())
+    except pytz.AmbiguousTimeError:
+        return min(int(tz.localize(wall, is_dst=d).timestamp()) for d in (True, False))
+    except pytz.NonExistentTimeError:
+        return None
+
+
+@cache
 def wall_minutes(zone: str, hour: datetime) -> tuple[int, ...]:
-    """The instants of the 60 minutes of a local hour: the first of two, a skipped one at the gap's end."""
-    tz, found = pytz.timezone(zone), []
-    for wall in (hour + timedelta(minutes=m) for m in range(60)):
-        try:
-            found.append(int(tz.localize(wall, is_dst=None).timestamp()))
-        except pytz.AmbiguousTimeError:
-            found.append(min(int(tz.localize(wall, is_dst=d).timestamp()) for d in (True, False)))
-        except pytz.NonExistentTimeError:
-            found.append(None)
+    """The instants of the 60 minutes of a local hour, skipped ones at the end of the gap."""
+    start, end = (wall_minute(zone, t) for t in (hour, hour + timedelta(hours=1)))
+    if start is not None and end is not None and end - start == HOUR:  # most hours: nothing changes
+        return tuple(range(start, end, MINUTE))
+    found = [wall_minute(zone, hour + timedelta(minutes=m)) for m in range(60)]
     following = wall_minutes(zone, hour + timedelta(hours=1))[0] if found[-1] is None else None
     for i in reversed(range(60)):
         following = found[i] = following if found[i] is None else found[i]

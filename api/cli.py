@@ -1,0 +1,57 @@
+"""The command line, `madan-sara`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from engine.config import load_settings
+from engine.errors import ConfigurationError
+
+__all__ = ["main"]
+
+_ELSEWHERE = {"bench": "bench.run", "demo": "bench.demo"}
+"""Commands and the modules that have them under the same name, imported only when asked for."""
+
+
+class _Commands(click.RichGroup):
+    """The commands here and those in `bench`."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *_ELSEWHERE})
+
+    def get_command(self, context: click.Context, name: str) -> Any:
+        if name in _ELSEWHERE:
+            return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+        return super().get_command(context, name)
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="madan-sara")
+def main() -> None:
+    """Outreach decisions: may we contact this person now, on which channel, at what time, and can we pay for it."""
+
+
+@main.command()
+@click.option("--host", help="Address to bind; other than loopback only with api_keys.")
+@click.option("--port", type=int, help="Port to bind; 0 takes a free one.")
+@click.option("--shards", type=int, help="Processes that decide; 0 is one a core.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file over the defaults.")
+@click.option("--clock", help="system, or manual: time moves by PUT /api/v1/clock only.")
+@click.option("--address", default="local", show_default=True, help="Ray cluster: local, auto or HOST:PORT.")
+def serve(config: Path | None, address: str, **options: Any) -> None:
+    """Starts the server, and prints `ready http://HOST:PORT` once it can answer."""
+    try:
+        settings = load_settings(config, options=options)
+        os.environ.pop("MADAN_SARA_API_KEYS", None)  # from here on there are digests only
+        from api.server import serve as run  # noqa: PLC0415 - Ray and the rest, once the configuration holds
+
+        run(settings, address, lambda url: click.echo(f"ready {url}"))
+    except ConfigurationError as error:
+        click.echo(f"madan-sara: {error}", err=True)
+        sys.exit(2)

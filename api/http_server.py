@@ -1,0 +1,62 @@
+"""uvicorn, as this front end runs it: on a socket bound before, telling when it is ready, stopped by a call."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from litestar import Litestar
+
+from engine.errors import ConfigurationError
+
+__all__ = ["HttpServer", "bind"]
+
+
+class HttpServer(uvicorn.Server):
+    """Serves `app` and calls `on_ready` once it can answer.
+
+    Signals are left to the caller: uvicorn's own handling ends the process by the signal it caught.
+    """
+
+    def __init__(self, app: Litestar, drain_timeout_ms: int, on_ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]
+                http="httptools",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=-(-drain_timeout_ms // 1000),
+            )
+        )
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Overrides uvicorn's, to tell when it is done."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._on_ready()
+
+    def stop(self) -> None:
+        """Takes no more connections, lets requests under way finish, and makes `serve` return."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Overrides uvicorn's, to capture none."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises `ConfigurationError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            "host, port", f"take an address that is free to bind; {error.strerror or error}"
+        ) from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,127 @@
+"""The engine and the reference model, given the same commands, must give the same answers.
+
+A seeded driver brings the volume: 100,000 decisions, a million with MADAN_SARA_LONG=1 (and fresh seeds).
+Hypothesis brings small histories and shrinks what it finds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from engine import Engine
+from engine.errors import MadanSaraError
+from tests.duel import Duel
+from tests.reference import Refused
+from tests.strategies import Dice, Draws
+
+DEFAULTS = tomllib.loads((Path(__file__).parents[2] / "engine" / "defaults.toml").read_text("utf-8"))
+LONG = os.environ.get("MADAN_SARA_LONG") == "1"
+DECISIONS_A_SEED = 12_500
+SEEDS = [random.SystemRandom().randrange(2**32) for _ in range(80)] if LONG else range(8)
+
+
+class EngineInProcess:
+    """One engine behind the calls of a duel."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+
+    def __getattr__(self, call: str) -> Any:
+        def ask(*arguments: Any) -> Any:
+            try:
+                return getattr(self.engine, call)(*arguments)
+            except MadanSaraError as error:
+                raise Refused(error.status) from error
+
+        return ask
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_answer_is_the_models(seed: int) -> None:
+    """A failure is found again by its seed: `Dice(seed)` from the first duel on."""
+    print(f"seed {seed}")
+    dice, tally, decisions = Dice(seed), Counter[str](), 0
+    while decisions < DECISIONS_A_SEED:
+        people = dice.pick((20, 60, 200))
+        duel = Duel(EngineInProcess(), DEFAULTS, dice, people, campaigns=dice.integer(4, 8))
+        for _ in range(150):
+            duel.step(size_max=people)
+        duel.read_all()
+        decisions += duel.decisions
+        tally += duel.tally
+    print(f"{decisions} decisions: {dict(tally)}")
+    assert len(tally) == 12  # scheduled, invalid and each of the ten reasons
+
+
+def test_the_seeds_make_enough_decisions() -> None:
+    assert len(SEEDS) * DECISIONS_A_SEED >= (1_000_000 if LONG else 100_000)
+
+
+class SmallHistory(RuleBasedStateMachine):
+    """A few people and campaigns, one command at a time."""
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        self.duel = Duel(EngineInProcess(), DEFAULTS, Draws(data.draw), people=4, campaigns=3)
+        self.duel.put_campaign()
+
+    def draw(self, data: st.DataObject) -> Duel:
+        self.duel.choices = Draws(data.draw)
+        return self.duel
+
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        self.draw(data).send()
+
+    @rule(data=st.data())
+    def batch(self, data: st.DataObject) -> None:
+        self.draw(data).batch(size_max=5)
+
+    @rule(data=st.data())
+    def move_time(self, data: st.DataObject) -> None:
+        self.draw(data).move_time()
+
+    @rule(data=st.data())
+    def put_campaign(self, data: st.DataObject) -> None:
+        self.draw(data).put_campaign()
+
+    @rule(data=st.data())
+    def pause_or_resume(self, data: st.DataObject) -> None:
+        self.draw(data).pause_or_resume()
+
+    @rule(data=st.data())
+    def put_recipient(self, data: st.DataObject) -> None:
+        self.draw(data).put_recipient()
+
+    @rule(data=st.data())
+    def suppress_or_lift(self, data: st.DataObject) -> None:
+        duel = self.draw(data)
+        (duel.suppress if duel.choices.chance(60) else duel.lift)()
+
+    @rule(data=st.data())
+    def events(self, data: st.DataObject) -> None:
+        self.draw(data).events()
+
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        self.draw(data).read()
+
+    def teardown(self) -> None:
+        if hasattr(self, "duel"):
+            self.duel.read_all()
+
+
+SmallHistory.TestCase.settings = settings(
+    max_examples=1000 if LONG else 60, stateful_step_count=30, deadline=None, derandomize=not LONG, print_blob=True
+)
+TestSmallHistories = SmallHistory.TestCase
