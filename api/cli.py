@@ -55,3 +55,11 @@ def serve(config: Path | None, address: str, **options: Any) -> None:
     except ConfigurationError as error:
         click.echo(f"madan-sara: {error}", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ class HttpServer(uvicorn.Server):
     def __init__(self, app: Litestar, drain_timeout_ms: int, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                app,  # type: ignore[arg-type]
+                app,
                 http="httptools",
                 access_log=False,
                 log_config=None,

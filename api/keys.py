@@ -22,7 +22,7 @@ class KeyGuard:
     def __init__(self, digests: tuple[str, ...]) -> None:
         self._digests = digests
 
-    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if not self._digests:
             return
         scheme, _, key = connection.headers.get("authorization", "").partition(" ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote_to_bytes
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from engine.errors import RequestError
@@ -22,7 +23,7 @@ class EncodedPaths:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and b"%" in scope["raw_path"]:
+        if scope["type"] == ScopeType.HTTP and b"%" in scope["raw_path"]:
             sent, _, _ = scope["raw_path"].partition(b"?")
             scope["path"] = "/".join(quote(unquote_to_bytes(step), safe="@:") for step in sent.split(b"/"))
         await self._app(scope, receive, send)

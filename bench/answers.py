@@ -46,6 +46,14 @@ class EventAnswer(msgspec.Struct):
     results: list[EventResult]
 
 
+class Conversion(NamedTuple):
+    """A redeemed coupon that the product took as an event: for which message, and worth what in micro-units."""
+
+    campaign: str
+    message_id: str
+    value: int
+
+
 class Outcome(NamedTuple):
     """One decision with what was asked: everything the checks and the tables need.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.answers import Outcome, micros
+from bench.answers import Conversion, Outcome, micros
 from bench.journey import DAY, HOUR, local_offsets
 
 WEEK = 7 * DAY
@@ -59,9 +59,7 @@ def check_caps(outcomes: Iterable[Outcome], campaigns: Campaigns) -> list[str]:
             near = [other for other in mine if abs(other - at) < span]
             held = max(sum(start <= other < start + span for other in near) for start in near if start <= at)
             if held > cap:
-                faults.append(
-                    f"household {outcome.household} has {held} messages in {span // HOUR} h around {at}"
-                )
+                faults.append(f"household {outcome.household} has {held} messages in {span // HOUR} h around {at}")
         if any(abs(other - at) < GAP for other in same):
             faults.append(f"household {outcome.household} has two on {outcome.channel} within 4 h of {at}")
         same.append(at)
@@ -127,37 +125,31 @@ def check_times(outcomes: Sequence[Outcome], campaigns: Campaigns) -> list[str]:
         window = campaign.get("send_window")
         if window and not _holds((_minutes(window["start"]), _minutes(window["end"])), minute):
             faults.append(f"{told}: outside the send window")
-        if (
-            outcome.channel != "email"
-            and outcome.quiet[0] != outcome.quiet[1]
-            and _holds(outcome.quiet, minute)
-        ):
+        if outcome.channel != "email" and outcome.quiet[0] != outcome.quiet[1] and _holds(outcome.quiet, minute):
             faults.append(f"{told}: in quiet hours")
     return faults
 
 
-def check_statuses(
-    outcomes: Iterable[Outcome], converted: Iterable[tuple[str, int]], statuses: Campaigns
-) -> list[str]:
-    """What `/status` says of each campaign is what its answers add up to."""
+def check_statuses(outcomes: Iterable[Outcome], converted: Iterable[Conversion], statuses: Campaigns) -> list[str]:
+    """What `/status` says of each campaign is what its answers add up to; a message converts once."""
     messages: dict[str, Counter[str]] = defaultdict(Counter)
     blocked: dict[str, Counter[str]] = defaultdict(Counter)
     committed: Counter[str] = Counter()
-    conversions: dict[str, list[int]] = defaultdict(list)
+    messages_converted: dict[str, set[str]] = defaultdict(set)
+    revenue: Counter[str] = Counter()
     for outcome in outcomes:
         if outcome.channel is not None and outcome.at is not None:
             messages[outcome.campaign][outcome.channel] += 1
             committed[outcome.campaign] += outcome.cost
         elif outcome.reason is not None:
             blocked[outcome.campaign][outcome.reason] += 1
-    for name, value in converted:
-        conversions[name].append(value)
+    for name, message_id, value in converted:
+        messages_converted[name].add(message_id)
+        revenue[name] += value
     faults = []
     for name, status in statuses.items():
         by_channel = {
-            channel: figures["messages"]
-            for channel, figures in status["by_channel"].items()
-            if figures["messages"]
+            channel: figures["messages"] for channel, figures in status["by_channel"].items() if figures["messages"]
         }
         told = {
             "messages": (sum(status["messages"].values()), messages[name].total()),
@@ -167,8 +159,8 @@ def check_statuses(
                 dict(blocked[name]),
             ),
             "committed": (micros(status["budget"]["committed"]), committed[name]),
-            "conversions": (status["performance"]["converted"], len(conversions[name])),
-            "revenue": (micros(status["performance"]["revenue"]), sum(conversions[name])),
+            "conversions": (status["performance"]["converted"], len(messages_converted[name])),
+            "revenue": (micros(status["performance"]["revenue"]), revenue[name]),
         }
         faults += [
             f"{name}: status says {what} {said}, its answers {found}"

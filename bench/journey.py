@@ -131,9 +131,7 @@ def load_journey() -> Journey:
     )
     baskets = _baskets(transactions)
     targets = _columns(folder, "campaigns", ["campaign_id", "household_id"])
-    descriptions = _columns(
-        folder, "campaign_descriptions", ["campaign_id", "campaign_type", "start_date", "end_date"]
-    )
+    descriptions = _columns(folder, "campaign_descriptions", ["campaign_id", "campaign_type", "start_date", "end_date"])
     redeemed = _columns(folder, "coupon_redemptions", ["household_id", "campaign_id", "redemption_date"])
     demographics = _columns(folder, "demographics", ["household_id", "age"])
     return Journey(
@@ -165,8 +163,7 @@ def _columns(folder: Path, table: str, names: list[str]) -> dict[str, npt.NDArra
     read = parquet.read_table(folder / f"{table}.parquet", columns=names)
     columns = {name: read.column(name).to_numpy() for name in names}
     return {
-        name: column.astype("datetime64[s]") if column.dtype.kind == "M" else column
-        for name, column in columns.items()
+        name: column.astype("datetime64[s]") if column.dtype.kind == "M" else column for name, column in columns.items()
     }
 
 

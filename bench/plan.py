@@ -41,7 +41,7 @@ class HouseRules:
 HOUSE_RULES = {
     "A": HouseRules("50.00", None, "15.00", 1000, 3, 10),
     "B": HouseRules("6.00", "1.00", None, None, 2, 4),
-    "C": HouseRules("4.00", None, None, None, 2, 3),
+    "C": HouseRules("8.00", None, None, None, 2, 3),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bench.answers import BatchAnswer, Decision, EventAnswer, Outcome, dollars, micros
+from bench.answers import BatchAnswer, Conversion, Decision, EventAnswer, Outcome, dollars, micros
 from bench.connection import Connection
 from bench.contacts import household_name
 from bench.journey import Journey, Redemption, as_utc
@@ -29,8 +29,8 @@ class Replay:
 
     After `run`: `outcomes` holds a line for every decision, in order; `faults` a sentence for every answer
     that is not what the contract promises; `batch_seconds` and `single_seconds` how long each request took;
-    `converted` the events that were accepted, as (campaign, value in micro-units); `unreached` counts the
-    redemptions of households that no message of that campaign had reached before.
+    `converted` the events that were taken; `unreached` counts the redemptions of households that no message
+    of that campaign had reached before; `statuses` holds the final status of every campaign.
     """
 
     def __init__(self, journey: Journey, connection: Connection) -> None:
@@ -49,7 +49,7 @@ class Replay:
         self.faults: list[str] = []
         self.batch_seconds: list[tuple[int, float]] = []
         self.single_seconds: list[float] = []
-        self.converted: list[tuple[str, int]] = []
+        self.converted: list[Conversion] = []
         self.unreached = 0
         self.statuses: dict[str, dict[str, Any]] = {}
         self.seconds = 0.0
@@ -88,9 +88,7 @@ class Replay:
 
     def _send_wave(self, wave: Wave) -> None:
         number = wave.campaign.number
-        households = [
-            household for household in wave.campaign.households if (number, household) not in self._redeemed
-        ]
+        households = [household for household in wave.campaign.households if (number, household) not in self._redeemed]
         request: dict[str, Any] = {
             "campaign_id": campaign_name(wave.campaign),
             "dedup_key": wave.dedup_key,
@@ -139,9 +137,7 @@ class Replay:
         answer = self._read_batch.decode(self._http.post("/send-batch", msgspec.json.encode(request)))
         self.batch_seconds.append((len(households), self._http.seconds))
         where = f"the batch of {request['campaign_id']} at {as_utc(self._now)}"
-        if [decision.recipient_id for decision in answer.results] != [
-            household_name(one) for one in households
-        ]:
+        if [decision.recipient_id for decision in answer.results] != [household_name(one) for one in households]:
             raise WrongAnswer(f"{where} did not answer each recipient once, in order")
         if answer.counts != _counts(answer.results, answer.counts):
             self.faults.append(f"{where} gives counts that are not those of its results")
@@ -153,9 +149,7 @@ class Replay:
         at = local_minute = None
         if decision.status == "scheduled":
             if decision.scheduled_at is None or decision.scheduled_local != decision.scheduled_at:
-                self.faults.append(
-                    f"{decision.message_id} has no instant, or a local time that is another one"
-                )
+                self.faults.append(f"{decision.message_id} has no instant, or a local time that is another one")
             else:
                 at = int(decision.scheduled_at.timestamp())
                 local_minute = decision.scheduled_local.hour * MINUTES + decision.scheduled_local.minute
@@ -203,7 +197,8 @@ class Replay:
         names = {campaign.number: campaign_name(campaign) for campaign in self._journey.campaigns}
         for redemption, event, result in zip(credited, events, answer.results, strict=True):
             if (result.id, result.status) == (event["id"], "applied"):
-                self.converted.append((names[redemption.campaign], redemption.value))
+                name = names[redemption.campaign]
+                self.converted.append(Conversion(name, event["message_id"], redemption.value))
             else:
                 self.faults.append(f"event {event['id']} was answered {result.id}: {result.status}")
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +40,9 @@ def show(figures: dict[str, Any], console: Console) -> None:
         f"coupons of a grocer's year: [bold]{total:,} decisions in {figures['seconds']:.0f} s[/]."
     )
     console.print()
-    console.print(Columns([_decisions(decisions), _caps(figures["caps"])], padding=(0, 3)))
+    side_by_side = Table.grid(padding=(0, 6, 0, 0))
+    side_by_side.add_row(_decisions(decisions), _caps(figures["caps"]))
+    console.print(side_by_side)
     console.print(_campaigns(figures["campaigns"], figures["receipts"]))
     _hours(figures["hours"], console)
     console.print(_speed(figures))
@@ -50,13 +51,9 @@ def show(figures: dict[str, Any], console: Console) -> None:
 
 def _table(title: str, *columns: str) -> Table:
     """The first column to the left, figures to the right."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for position, column in enumerate(columns):
-        table.add_column(
-            column, justify="left" if position == 0 else "right", header_style="dim", no_wrap=True
-        )
+        table.add_column(column, justify="left" if position == 0 else "right", header_style="dim", no_wrap=True)
     return table
 
 
@@ -65,9 +62,7 @@ def _decisions(decisions: dict[str, Any]) -> Table:
     marketing, receipts = decisions["marketing"], decisions["receipts"]
     for field, style in (("by_channel", "green"), ("by_reason", "yellow")):
         for name in dict.fromkeys([*marketing[field], *receipts[field]]):
-            counts = [
-                f"{part[field][name]:,}" if name in part[field] else NOBODY for part in (marketing, receipts)
-            ]
+            counts = [f"{part[field][name]:,}" if name in part[field] else NOBODY for part in (marketing, receipts)]
             table.add_row(Text(name, style=style), *counts)
         what = "scheduled" if field == "by_channel" else "blocked"
         table.add_row(
@@ -82,11 +77,9 @@ def _decisions(decisions: dict[str, Any]) -> Table:
 
 def _caps(caps: dict[str, dict[str, int]]) -> Table:
     """How close the households came to the caps."""
-    table = _table("Most messages to a household in", "", "24 h", "168 h")
+    table = _table("Households by most messages in a span", "messages", "24 h", "168 h")
     for count in sorted({int(count) for use in caps.values() for count in use}):
-        cells = [
-            f"{use[str(count)]:,}" if str(count) in use else NOBODY for use in (caps["day"], caps["week"])
-        ]
+        cells = [f"{use[str(count)]:,}" if str(count) in use else NOBODY for use in (caps["day"], caps["week"])]
         table.add_row(f"{count}", *cells)
     return table
 
@@ -100,7 +93,7 @@ def _campaigns(campaigns: list[dict[str, Any]], receipts: dict[str, Any]) -> Tab
         "messages",
         "blocked",
         "committed",
-        "of budget",
+        "budget",
         "remaining",
         "used",
         "coupons",
@@ -135,9 +128,7 @@ def _budget(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _hours(hours: dict[str, list[int]], console: Console) -> None:
-    console.print(
-        "\n[bold]Hours of the day[/] (America/New_York): when campaign messages go, when people shop"
-    )
+    console.print("\n[bold]Hours of the day[/] (America/New_York): when campaign messages go, when people shop")
     for name, colour in (("messages", "green"), ("purchases", "cyan")):
         counts = hours[name]
         busiest = counts.index(max(counts))

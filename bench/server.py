@@ -39,9 +39,7 @@ class Server:
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="madan-sara-bench-", ignore_cleanup_errors=True)
         self._log = Path(self._folder.name) / "server.log"
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")
-        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")}
         environment["PYTHONUNBUFFERED"] = "1"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -108,6 +106,7 @@ class Server:
 
 def _drain(stream: IO[bytes], lines: queue.Queue[str | None]) -> None:
     """Reads to the end, so that the server never waits for a full pipe."""
-    for line in stream:
-        lines.put(line.decode(errors="replace"))
+    with stream:
+        for line in stream:
+            lines.put(line.decode(errors="replace"))
     lines.put(None)

@@ -72,7 +72,7 @@ def summary(replay: Replay, journey: Journey, held: dict[str, list[str]]) -> dic
         "redemptions": {
             "converted": len(replay.converted),
             "unreached": replay.unreached,
-            "revenue": dollars(sum(value for _, value in replay.converted)),
+            "revenue": dollars(sum(one.value for one in replay.converted)),
         },
         "batch": {
             "requests": len(batch_seconds),
@@ -120,8 +120,8 @@ def _campaign(replay: Replay, journey: Journey, position: int) -> dict[str, Any]
         "blocked": sum(status["blocked"].values()),
         "over_budget": status["blocked"].get("over_budget", 0),
         **{name: status["budget"][name] for name in ("total", "committed", "remaining")},
-        "redemptions": status["performance"]["converted"],
-        "revenue": status["performance"]["revenue"],
+        "redemptions": sum(one.campaign == campaign_name(campaign) for one in replay.converted),
+        **{name: status["performance"][name] for name in ("converted", "revenue", "roi")},
     }
 
 
@@ -144,7 +144,5 @@ def _cap_use(outcomes: Iterable[Outcome], span: int) -> dict[str, int]:
 
 
 def _hours(outcomes: Iterable[Outcome]) -> list[int]:
-    hours = Counter(
-        outcome.local_minute // MINUTES for outcome in outcomes if outcome.local_minute is not None
-    )
+    hours = Counter(outcome.local_minute // MINUTES for outcome in outcomes if outcome.local_minute is not None)
     return [hours[hour] for hour in range(24)]

@@ -47,9 +47,7 @@ def timeline(journey: Journey) -> list[Step]:
     """
     baskets = journey.baskets
     last_day = EPOCH + timedelta(days=int(baskets.day[-1]))
-    steps = [
-        Step(at=wave.at, wave=wave) for campaign in journey.campaigns for wave in waves_of(campaign, last_day)
-    ]
+    steps = [Step(at=wave.at, wave=wave) for campaign in journey.campaigns for wave in waves_of(campaign, last_day)]
     steps += _receipts(journey)
     reported: dict[int, list[Redemption]] = {}
     for redemption in journey.redemptions:
@@ -81,10 +79,7 @@ def _receipts(journey: Journey) -> list[Step]:
     bounds = [0, *changes.tolist(), len(baskets)]
     for first, end in pairwise(bounds):
         if is_single[first]:
-            steps += [
-                Step(at=int(baskets.at[row]), baskets=(row, row + 1), single=True)
-                for row in range(first, end)
-            ]
+            steps += [Step(at=int(baskets.at[row]), baskets=(row, row + 1), single=True) for row in range(first, end)]
         else:
             steps.append(Step(at=_next_tick(int(baskets.at[end - 1])), baskets=(first, end)))
     return steps

@@ -28,7 +28,7 @@ PLENTY = 4
 """With plenty left, a grant is up to so many times what was asked for, to save the next calls."""
 
 
-class Superseded(MadanSaraError):
+class Superseded(MadanSaraError):  # noqa: N818
     """The asker is an earlier life of its shard; what it held is written off, and it must not spend."""
 
     status = 503
@@ -262,6 +262,10 @@ class BudgetLedger:
     def spent(self, campaign_id: str) -> dict[Bucket, int]:
         """What counts as spent of each bucket, as far as it was reported."""
         return {bucket: amount for bucket, amount in self._account(campaign_id).settled.items() if amount}
+
+    def has_lost(self, campaign_id: str) -> bool:
+        """Whether an earlier life of some shard spent or held anything."""
+        return any(self._account(campaign_id).lost.values())
 
     def free(self, campaign_id: str, bucket: Bucket) -> int | None:
         """What can be granted of a bucket; None if it has no limit."""

@@ -21,9 +21,17 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
 _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
 _NAME_LENGTH_MAX = 64
 
+VALUES_MAX = 2_000_000
+"""In one body, by its commas and opening brackets: three times what the largest sensible one has."""
+
 
 def read_json(body: bytes) -> Any:
-    """The value of a JSON body: UTF-8, bounded depth, no key twice. Raises `RequestError` (400)."""
+    """The value of a JSON body: UTF-8, bounded depth, no key twice.
+
+    Raises `RequestError`: 400, and 413 for so many values that their objects would fill the memory.
+    """
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > VALUES_MAX:
+        raise RequestError(413, f"The body has more than {VALUES_MAX:,} values.")
     getattr(_core, "check_json", lambda body: None)(body)
     try:
         return msgspec.json.decode(body)

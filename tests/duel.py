@@ -34,7 +34,9 @@ SHIFTS = (4 * HOUR, 4 * HOUR, DAY, DAY, DAY, HOUR, 0, WEEK)
 class Duel:
     """One system against one model, from an empty state on."""
 
-    def __init__(self, system: Any, settings: dict, choices: Choices, people: int, campaigns: int) -> None:
+    scarce = True  # whether campaigns have budgets and a number of places a day
+
+    def __init__(self, system: Any, settings: dict, choices: Choices, *, people: int, campaigns: int) -> None:
         self.system, self.model, self.choices = system, Reference(settings), choices
         self.now = choices.pick(STARTS) + choices.integer(0, 2 * DAY)
         self.people = ["Ana Ñandú 😀", "x" * 128, *(f"r-{i}" for i in range(people - 2))]
@@ -83,6 +85,9 @@ class Duel:
         body = make_campaign(self.choices, campaign_id, zone, category, self.now)
         if self.choices.chance(2):
             body |= self.choices.pick(({"on_cap": "defer"}, {"limits": {"per_minute": 5}}))
+        if not self.scarce:
+            body.pop("budget", None)
+            body.get("limits", {}).pop("daily_messages", None)
         self.ask("put_campaign", body, self.now)
 
     def pause_or_resume(self) -> None:

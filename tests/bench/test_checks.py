@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import checks
-from bench.answers import Outcome, dollars, micros
+from bench.answers import Conversion, Outcome, dollars, micros
 
 NOON = 1_500_048_000  # 2017-07-14, noon in New York
 HOUR = 3600
@@ -49,10 +49,7 @@ def broken(*outcomes: Outcome) -> set[str]:
 
 def test_a_good_run_passes() -> None:
     day = 24 * HOUR
-    assert (
-        broken(message(NOON), message(NOON + 4 * HOUR), message(NOON + day), message(NOON + day + 4 * HOUR))
-        == set()
-    )
+    assert broken(message(NOON), message(NOON + 4 * HOUR), message(NOON + day), message(NOON + day + 4 * HOUR)) == set()
 
 
 @pytest.mark.parametrize(
@@ -118,9 +115,7 @@ def test_times_are_watched() -> None:
 
 
 def test_a_status_that_disagrees_is_named() -> None:
-    refused = message()._replace(
-        household=2, status="blocked", reason="daily_cap", channel=None, at=None, cost=0
-    )
+    refused = message()._replace(household=2, status="blocked", reason="daily_cap", channel=None, at=None, cost=0)
     outcomes = [message(), refused]
     status: dict[str, Any] = {
         "messages": {"scheduled": 0, "delivered": 1},
@@ -129,7 +124,7 @@ def test_a_status_that_disagrees_is_named() -> None:
         "budget": {"committed": "0.01"},
         "performance": {"converted": 1, "revenue": "12.50"},
     }
-    converted = [("spring", 12_500_000)]
+    converted = [Conversion("spring", "m-1", 12_000_000), Conversion("spring", "m-1", 500_000)]
     assert checks.check_statuses(outcomes, converted, {"spring": status}) == []
     for part, change in (
         ("messages", {"scheduled": 1, "delivered": 1}),

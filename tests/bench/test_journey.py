@@ -4,23 +4,17 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contacts import YOUNG, contacts_of
-from bench.journey import HOUR, Journey, as_utc, days_since_epoch, load_journey, local_midnight, local_offsets
+from bench.journey import HOUR, Journey, as_utc, days_since_epoch, local_midnight, local_offsets
 from bench.plan import HOUSE_RULES, campaign_body, waves_of
 from bench.shopper import own_quiet_hours
 from bench.timeline import busiest_day, end_of, start_of, timeline
 
 NEW_YORK = ZoneInfo("America/New_York")
 LAST_DAY = date(2017, 12, 31)
-
-
-@pytest.fixture(scope="module")
-def journey() -> Journey:
-    return load_journey()
 
 
 def test_the_year_is_whole(journey: Journey) -> None:
@@ -76,9 +70,7 @@ def test_redemptions_carry_their_baskets_value_once(journey: Journey) -> None:
         mine = (baskets.household == household) & (baskets.day == day)
         with_coupon = mine & baskets.used_coupon
         assert value == baskets.value[with_coupon if with_coupon.any() else mine].sum()
-    running = {
-        (campaign.number, household) for campaign in journey.campaigns for household in campaign.households
-    }
+    running = {(campaign.number, household) for campaign in journey.campaigns for household in campaign.households}
     assert {(redemption.campaign, redemption.household) for redemption in journey.redemptions} <= running
 
 

@@ -10,6 +10,7 @@ import os
 import random
 import tomllib
 from collections import Counter
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from engine import Engine
 from engine.errors import MadanSaraError
+from engine.local import Engine
 from tests.duel import Duel
 from tests.reference import Refused
 from tests.strategies import Dice, Draws
@@ -30,37 +31,57 @@ DECISIONS_A_SEED = 12_500
 SEEDS = [random.SystemRandom().randrange(2**32) for _ in range(80)] if LONG else range(8)
 
 
-class EngineInProcess:
-    """One engine behind the calls of a duel."""
+# Calls that take no time: how many arguments they take.
+TIMELESS = {"put_campaign": 1, "events": 1, "message": 1}
 
-    def __init__(self) -> None:
-        self.engine = Engine()
+
+class EngineInProcess:
+    """An engine behind the calls of a duel."""
+
+    def __init__(self, shards: int = 1) -> None:
+        self.engine = Engine(shards=shards)
 
     def __getattr__(self, call: str) -> Any:
+        """The engine's call of that name. Where it needs no `now`, ours is left out."""
+        method = getattr(self.engine, call)
+        timeless = "now" not in signature(method).parameters and call not in ("pause", "resume", "lift")
+
         def ask(*arguments: Any) -> Any:
             try:
-                return getattr(self.engine, call)(*arguments)
+                return method(*(arguments[:-1] if timeless else arguments))
             except MadanSaraError as error:
                 raise Refused(error.status) from error
 
         return ask
 
 
+def fight(dice: Dice, shards: int) -> Duel:
+    people = dice.pick((20, 60, 200))
+    duel = Duel(EngineInProcess(shards), DEFAULTS, dice, people=people, campaigns=dice.integer(4, 8))
+    duel.scarce = shards == 1
+    for _ in range(150):
+        duel.step(size_max=people)
+    duel.read_all()
+    return duel
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_answer_is_the_models(seed: int) -> None:
-    """A failure is found again by its seed: `Dice(seed)` from the first duel on."""
+    """A failure is found again by its seed: the duels follow one another from `Dice(seed)` on."""
     print(f"seed {seed}")
     dice, tally, decisions = Dice(seed), Counter[str](), 0
     while decisions < DECISIONS_A_SEED:
-        people = dice.pick((20, 60, 200))
-        duel = Duel(EngineInProcess(), DEFAULTS, dice, people, campaigns=dice.integer(4, 8))
-        for _ in range(150):
-            duel.step(size_max=people)
-        duel.read_all()
+        duel = fight(dice, shards=1)
         decisions += duel.decisions
         tally += duel.tally
     print(f"{decisions} decisions: {dict(tally)}")
     assert len(tally) == 12  # scheduled, invalid and each of the ten reasons
+
+
+@pytest.mark.parametrize("shards", [2, 5])
+def test_shards_change_nothing_where_nothing_is_scarce(shards: int) -> None:
+    """Without budgets and places; which people of different shards get the last of those is free."""
+    assert fight(Dice(shards), shards).decisions > 500
 
 
 def test_the_seeds_make_enough_decisions() -> None:

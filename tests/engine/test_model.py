@@ -34,7 +34,7 @@ from engine.event import (
 )
 from engine.model import Campaign, Channel, Recipient, Urgency, decode_campaign, encode_campaign
 from engine.money import format_amount, parse_amount
-from engine.reading import pointer
+from engine.reading import VALUES_MAX, pointer
 from engine.scalars import Instant, MinuteOfDay, decode_scalar, scalar_schema
 from engine.status import Tally, build_status
 
@@ -374,8 +374,9 @@ def test_a_wrong_event_leaves_the_others_alone() -> None:
         (b'{"events": {}}', 400),
         (b'{"events": [], "more": 1}', 400),
         (b'{"events": [' + b"0," * EVENTS_MAX + b"0]}", 413),
+        (b'{"events": [' + b"[[[[]]]]," * VALUES_MAX + b"0]}", 413),
     ],
-    ids=["missing", "not a list", "unknown field", "too many"],
+    ids=["missing", "not a list", "unknown field", "too many", "far too many"],
 )
 def test_wrong_event_requests(body: bytes, status: int) -> None:
     with pytest.raises(RequestError) as raised:
@@ -496,12 +497,7 @@ def test_status_adds_up_and_divides() -> None:
 def test_status_of_nothing_divides_by_nothing() -> None:
     status = build_status(decode_campaign(b"{}", "x"), True, [tally(0)], 0)
     assert status["state"] == "paused"
-    assert (
-        status["budget"]["total"]
-        is status["budget"]["remaining"]
-        is status["budget"]["today"]["limit"]
-        is None
-    )
+    assert status["budget"]["total"] is status["budget"]["remaining"] is status["budget"]["today"]["limit"] is None
     performance = status["performance"]
     for name in (
         "open_rate",

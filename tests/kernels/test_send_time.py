@@ -185,7 +185,14 @@ zones = st.sampled_from(ODD_ZONES) | st.sampled_from(ZONE_NAMES)
 minutes_of_day = st.integers(0, 1439) | st.integers(0, 47).map(lambda half_hour: half_hour * 30)
 intervals = st.tuples(minutes_of_day, minutes_of_day)
 narrow_intervals = st.tuples(minutes_of_day, st.integers(1, 90)).map(lambda p: (p[0], (p[0] + p[1]) % 1440))
-hour_weights = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=24, max_size=24).map(tuple)
+
+
+def only(hour: int) -> tuple[float, ...]:
+    return tuple(float(hour == h) for h in range(24))
+
+
+some_weights = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=24, max_size=24).map(tuple)
+hour_weights = some_weights | st.sampled_from([23, 0, 1, 2, 3]).map(only)  # clocks change at night
 
 
 @st.composite
@@ -249,10 +256,6 @@ def test_around_named_changes(zone: str, change: str, mode: int) -> None:
         check(Case(at(change) + distance, zone, mode, window=window, hours=quarters, spread=17))
 
 
-def only(hour: int) -> tuple[float, ...]:
-    return tuple(float(hour == h) for h in range(24))
-
-
 @pytest.mark.parametrize(
     ("case", "instant"),
     [
@@ -273,6 +276,21 @@ def only(hour: int) -> tuple[float, ...]:
         ),
         # Nepal's hours start at a quarter past those of UTC
         (Case(at("2026-01-01T00:00"), "Asia/Kathmandu", quiet=(0, 0), hours=only(9)), "2026-01-01T03:15"),
+        # half an hour is skipped: half an hour is left to spread over
+        (
+            Case(at("2026-10-03T00:00"), "Australia/Lord_Howe", quiet=(0, 0), hours=only(2), spread=5),
+            "2026-10-03T15:35",
+        ),
+        # the clock goes forward within an hour, a minute past midnight: that leaves 0:00 and 1:01
+        (
+            Case(at("2011-03-12T12:00"), "America/St_Johns", quiet=(0, 0), hours=only(0), spread=2),
+            "2011-03-13T03:30",
+        ),
+        # the clock goes back within an hour, a minute past midnight: its second minute comes an hour later
+        (
+            Case(at("2010-11-06T12:00"), "America/St_Johns", quiet=(0, 0), hours=only(0), spread=1),
+            "2010-11-07T03:31",
+        ),
         # the hour under way counts with what is left of it, the minute under way with now
         (Case(at("2026-01-01T09:58:20"), hours=only(9), spread=2), "2026-01-01T09:58:20"),
         (Case(at("2026-01-01T09:58:20"), hours=only(9), spread=3), "2026-01-01T09:59"),

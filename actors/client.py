@@ -1,0 +1,230 @@
+"""The client: what a front end or a data job asks of a cluster, as coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from actors.answers import answer_of
+from actors.gather import Gatherer
+from actors.ledger import LEDGER_NAME
+from actors.shard_link import shard_name
+from actors.standing import Part, Standing
+from actors.timeouts import Timeouts
+from engine._core import CHANNELS, Request
+from engine.errors import MadanSaraError, Overloaded, ShardUnavailable
+from engine.event import Event
+from engine.model import Campaign
+from engine.router import Router
+from engine.settings import Settings
+from engine.status import build_status
+
+__all__ = ["BATCHES_MAX", "AsyncOutreach"]
+
+BATCHES_MAX = 32
+"""Batches of one client that a shard may have to answer; beyond it a batch is refused."""
+
+
+class AsyncOutreach:
+    """A cluster's client on one event loop. Instants are whole seconds since the epoch.
+
+    Every call may raise `ShardUnavailable`, which says who does not answer.
+    """
+
+    def __init__(self, ledger: Any, shards: Sequence[Any], settings: Settings) -> None:
+        """`ledger` and `shards` are the actors' handles, shards by number."""
+        self.settings = settings
+        self._timeouts = Timeouts.of(settings)
+        self._ledger = ledger
+        self._shards = list(shards)
+        self._router = Router(len(self._shards))
+        self._batches = [0] * len(self._shards)
+        self._gatherers = [Gatherer(self._decider(shard)) for shard in range(len(self._shards))]
+
+    # ---- time -------------------------------------------------------------------------------------------
+
+    async def now(self) -> int:
+        """The system clock here, or the cluster's manual clock."""
+        if self.settings.clock == "system":
+            return int(time.time())
+        now: int = await self._ask_ledger("now")
+        return now
+
+    async def set_clock(self, now: int) -> None:
+        """Moves the manual clock. Raises `Conflict` if that would be backwards."""
+        await self._ask_ledger("set_clock", now)
+
+    # ---- campaigns --------------------------------------------------------------------------------------
+
+    async def put_campaign(self, campaign: Campaign) -> None:
+        """Creates or replaces a campaign; afterwards every shard decides by it. See `Ledger.put_campaign`."""
+        await self._ask_ledger("put_campaign", campaign)
+
+    async def get_campaign(self, campaign_id: str) -> tuple[Campaign, bool]:
+        """A campaign and whether it is paused. Raises `UnknownCampaign`."""
+        standing = await self._standing(campaign_id)
+        return standing.campaign, standing.paused
+
+    async def list_campaigns(self) -> list[tuple[Campaign, bool]]:
+        """All campaigns, by id."""
+        standings: list[Standing] = await self._ask_ledger("list_campaigns")
+        return [(standing.campaign, standing.paused) for standing in standings]
+
+    async def pause(self, campaign_id: str) -> None:
+        """From now on the campaign decides nothing. Raises `UnknownCampaign`."""
+        await self._ask_ledger("set_paused", campaign_id, True)
+
+    async def resume(self, campaign_id: str) -> None:
+        """Ends a pause. Raises `UnknownCampaign`."""
+        await self._ask_ledger("set_paused", campaign_id, False)
+
+    async def status(self, campaign_id: str) -> dict[str, Any]:
+        """A campaign's status (contract, section 6). Raises `UnknownCampaign`."""
+        standing, now = await asyncio.gather(self._standing(campaign_id), self.now())
+        tallies = await asyncio.gather(
+            *(self._ask_shard(shard, "tally", campaign_id) for shard in range(len(self._shards)))
+        )
+        return build_status(standing.campaign, standing.paused, tallies, now)
+
+    # ---- decisions --------------------------------------------------------------------------------------
+
+    async def send_batch_body(self, body: bytes) -> tuple[bytes, list[tuple[str, str, int]]]:
+        """Decides the body of `POST /send-batch`: the answer's JSON, and (status, channel or reason, count).
+
+        Recipients whose shard fails are `unavailable`. Raises `RequestError`, `UnknownCampaign`, `Overloaded`.
+        """
+        request = await asyncio.to_thread(self._router.parse_batch, body)
+        self._check_load(request.shards)
+        now = await self.now()
+        if not request.shards:
+            await self._standing(request.campaign_id)
+        outcomes = await asyncio.gather(*(self._decide_for(request, shard, now) for shard in request.shards))
+        answers = dict(zip(request.shards, outcomes, strict=True))
+        text = await asyncio.to_thread(request.render_batch, answers, f"b-{uuid.uuid4().hex}")
+        return text, request.tally(answers)
+
+    async def send_body(self, body: bytes) -> bytes:
+        """Decides the body of `POST /send`: the decision's JSON. Sends that arrive together share a call.
+
+        Raises `RequestError`, `UnknownCampaign`, `Overloaded`.
+        """
+        request = self._router.parse_send(body)
+        now = await self.now()
+        (shard,) = request.shards
+        answer = await self._gatherers[shard].ask((request.campaign_id, request.part(shard, now)))
+        return request.render_send(answer)
+
+    # ---- messages, recipients, events -------------------------------------------------------------------
+
+    async def message(self, message_id: str) -> dict[str, Any] | None:
+        """A message as the contract shows it, or None."""
+        shard = self._router.shard_of_message(message_id)
+        if shard is None:
+            return None
+        message: dict[str, Any] | None = await self._ask_shard(shard, "message", message_id)
+        return message
+
+    async def recipient(self, recipient_id: str) -> dict[str, Any] | None:
+        """A recipient as the contract shows it, or None."""
+        shard = self._router.shard_of_recipient(recipient_id)
+        recipient: dict[str, Any] | None = await self._ask_shard(shard, "recipient", recipient_id, await self.now())
+        return recipient
+
+    async def put_recipient(self, recipient_id: str, body: bytes) -> None:
+        """Keeps a profile, the body of `PUT /recipients/{id}`. Raises `RequestError`."""
+        request = self._router.parse_profile(recipient_id, body)
+        now = await self.now()
+        for shard in request.shards:
+            await self._ask_shard(shard, "merge_profile", request.part(shard, now))
+
+    async def suppress(self, recipient_id: str, scope: str, until: int | None, reason: str | None) -> None:
+        """Stops a channel, or `all`, for a recipient, known or not, up to `until` (None: for good)."""
+        shard = self._router.shard_of_recipient(recipient_id)
+        await self._ask_shard(shard, "suppress", recipient_id, _channel(scope), until, reason, await self.now())
+
+    async def lift(self, recipient_id: str, scope: str) -> bool:
+        """Lifts such a stop; False if there was none."""
+        shard = self._router.shard_of_recipient(recipient_id)
+        lifted: bool = await self._ask_shard(shard, "lift", recipient_id, _channel(scope))
+        return lifted
+
+    async def events(self, events: Sequence[Event]) -> list[dict[str, Any]]:
+        """Takes events; for each in order its `id` and `status`: `applied`, `seen` or `unknown`.
+
+        If a shard does not answer, the events of others may have been applied; repeating all of them is safe.
+        """
+        shards = [self._router.shard_of_message(event.message_id) for event in events]
+        statuses = ["unknown"] * len(events)
+
+        async def apply(shard: int) -> None:
+            places = [place for place, its_shard in enumerate(shards) if its_shard == shard]
+            found = await self._ask_shard(shard, "apply_events", [events[place] for place in places])
+            for place, status in zip(places, found, strict=True):
+                statuses[place] = status
+
+        await asyncio.gather(*(apply(shard) for shard in {shard for shard in shards if shard is not None}))
+        return [{"id": event.id, "status": status} for event, status in zip(events, statuses, strict=True)]
+
+    async def ready(self) -> dict[int, bool]:
+        """Whether each shard, and the ledger with it, answers."""
+        ledger, *shards = await asyncio.gather(
+            _answers(self._ask_ledger("ping")),
+            *(_answers(self._ask_shard(shard, "ping")) for shard in range(len(self._shards))),
+        )
+        return {shard: ledger and answers for shard, answers in enumerate(shards)}
+
+    # ---- inside -----------------------------------------------------------------------------------------
+
+    def _check_load(self, shards: Sequence[int]) -> None:
+        if any(self._batches[shard] >= BATCHES_MAX for shard in shards):
+            raise Overloaded(f"{BATCHES_MAX} batches are being decided already.")
+
+    async def _decide_for(self, request: Request, shard: int, now: int) -> bytes | None:
+        """The shard's answer to its part of a batch; None if it does not answer. A decide is never repeated."""
+        self._batches[shard] += 1
+        try:
+            (outcome,) = await self._decider(shard)([(request.campaign_id, request.part(shard, now))])
+        except ShardUnavailable:
+            return None
+        finally:
+            self._batches[shard] -= 1
+        if isinstance(outcome, ShardUnavailable):
+            return None
+        if isinstance(outcome, MadanSaraError):
+            raise outcome
+        return outcome
+
+    def _decider(self, shard: int) -> Any:
+        async def decide(parts: list[Part]) -> list[bytes | MadanSaraError]:
+            outcomes: list[bytes | MadanSaraError] = await self._ask_shard(shard, "decide", parts)
+            return outcomes
+
+        return decide
+
+    async def _standing(self, campaign_id: str) -> Standing:
+        standing: Standing = await self._ask_ledger("get_campaign", campaign_id)
+        return standing
+
+    async def _ask_ledger(self, method: str, *arguments: object) -> Any:
+        reference = getattr(self._ledger, method).remote(*arguments)
+        # Twice a shard's time: some answers wait for the shards', and say so themselves if they wait in vain.
+        return await answer_of(reference, LEDGER_NAME, 2 * self._timeouts.answer)
+
+    async def _ask_shard(self, shard: int, method: str, *arguments: object) -> Any:
+        reference = getattr(self._shards[shard], method).remote(*arguments)
+        return await answer_of(reference, shard_name(shard), self._timeouts.answer)
+
+
+async def _answers(call: Any) -> bool:
+    try:
+        await call
+    except ShardUnavailable:
+        return False
+    return True
+
+
+def _channel(scope: str) -> int | None:
+    return None if scope == "all" else CHANNELS.index(scope)

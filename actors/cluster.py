@@ -1,0 +1,138 @@
+"""Starting and joining a cluster: one ledger and N shards, as named actors in Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import ray
+
+from actors.answers import wait_for_answer
+from actors.client import AsyncOutreach
+from actors.ledger import LEDGER_NAME, LedgerActor
+from actors.machine import bind_to_loopback, found_cluster, require_token
+from actors.shard import Shard
+from actors.shard_link import NAMESPACE, shard_name
+from actors.timeouts import START_TIMEOUT_S
+from engine.errors import ConfigurationError, ShardUnavailable
+from engine.settings import Settings
+
+__all__ = ["Cluster", "join", "running", "start"]
+
+OBJECT_STORE_BYTES = 512 * 1024 * 1024
+"""Of a local cluster: a few dozen batches under way. The memory is used only once it is written."""
+
+JOIN_TIMEOUT_S = 10.0
+
+
+class Cluster:
+    """The actors that this process started."""
+
+    def __init__(self, settings: Settings, owns_ray: bool) -> None:
+        self.settings = settings
+        self._owns_ray = owns_ray
+        self.ledger = _ledger_options().remote(settings)
+        self.shards = [_shard_options(index).remote(index, settings) for index in range(settings.shards)]
+
+    def wait(self) -> None:
+        """Waits until every actor answers."""
+        wait_for_answer(self.ledger.ping.remote(), LEDGER_NAME, START_TIMEOUT_S)
+        for index, shard in enumerate(self.shards):
+            wait_for_answer(shard.ping.remote(), shard_name(index), START_TIMEOUT_S)
+
+    def client(self) -> AsyncOutreach:
+        """A client; each lives on one event loop."""
+        return AsyncOutreach(self.ledger, self.shards, self.settings)
+
+    def stop(self) -> None:
+        """Ends the actors, and Ray if it was started with them."""
+        for actor in (*self.shards, self.ledger):
+            ray.kill(actor)
+        if self._owns_ray:
+            ray.shutdown()
+
+
+def start(settings: Settings, address: str = "local") -> Cluster:
+    """Starts a ledger and `settings.shards` shards, and waits until they answer.
+
+    `address`: `local` (a Ray of its own on loopback, which ends with it), `auto` (the Ray of this machine) or
+    HOST:PORT. Raises `ConfigurationError` if there is none, or if it runs a Madan Sara already.
+    """
+    owns_ray = _connect(address)
+    if _named(LEDGER_NAME) is not None:
+        raise ConfigurationError("address", "takes a Ray cluster in which no Madan Sara runs yet")
+    cluster = Cluster(settings, owns_ray)
+    try:
+        cluster.wait()
+    except ShardUnavailable:
+        cluster.stop()
+        raise
+    return cluster
+
+
+@asynccontextmanager
+async def running(settings: Settings, address: str = "local") -> AsyncIterator[AsyncOutreach]:
+    """A started cluster, as long as the context lasts; gives a client for this event loop. Raises as `start`."""
+    cluster = start(settings, address)
+    try:
+        yield cluster.client()
+    finally:
+        cluster.stop()
+
+
+def join(address: str = "auto") -> AsyncOutreach:
+    """A client of a cluster that another process started. Raises `ConfigurationError` if there is none."""
+    _connect(address)
+    ledger = _named(LEDGER_NAME)
+    if ledger is None:
+        raise ConfigurationError("address", "takes a Ray cluster in which a Madan Sara runs")
+    settings: Settings = wait_for_answer(ledger.settings.remote(), LEDGER_NAME, JOIN_TIMEOUT_S)
+    shards = [_named(shard_name(index)) for index in range(settings.shards)]
+    return AsyncOutreach(ledger, shards, settings)
+
+
+def _connect(address: str) -> bool:
+    """Brings Ray up in this process; whether it was started here."""
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "logging_level": logging.ERROR,
+        "configure_logging": True,
+    }
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "local":
+        require_token()
+        bind_to_loopback()
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        return True
+    found = found_cluster() if address == "auto" else address
+    if found is None:
+        raise ConfigurationError("address", "takes auto only where a Ray cluster runs on this machine")
+    try:
+        ray.init(address=found, **quiet)
+    except ConnectionError:
+        raise ConfigurationError("address", "takes local, auto, or HOST:PORT of a Ray that runs") from None
+    return False
+
+
+def _ledger_options() -> Any:
+    # Not restarted: a new one would not know what was spent. No CPU of its own: a small machine runs many shards.
+    actor: Any = ray.remote(LedgerActor)
+    return actor.options(name=LEDGER_NAME, namespace=NAMESPACE, num_cpus=0, max_restarts=0, max_task_retries=0)
+
+
+def _shard_options(index: int) -> Any:
+    decorate: Any = ray.remote
+    actor = decorate(concurrency_groups={"ledger": 1})(Shard)
+    return actor.options(name=shard_name(index), namespace=NAMESPACE, num_cpus=0, max_restarts=-1, max_task_retries=0)
+
+
+def _named(name: str) -> Any:
+    try:
+        return ray.get_actor(name, NAMESPACE)
+    except ValueError:
+        return None

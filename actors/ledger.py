@@ -1,0 +1,152 @@
+"""The budget ledger: one actor, the authority for campaigns, their money and the manual clock.
+
+Requests for money of one campaign are answered one after the other. Where less is free than a shard needs, the
+others are asked to give back what they hold (`actors.recalls`); what a shard held that died counts as spent, what
+one holds that does not answer is neither granted again nor called the end of the money.
+
+The ledger is not restarted when it dies: a new one would have forgotten what was spent. The shards go on with the
+slices they hold, and then answer `unavailable`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from actors.changes import Changes, Course
+from actors.recalls import Births, Recalls
+from actors.shard_link import ActorLink, ShardLink
+from actors.standing import Demand, Registration, Standing
+from actors.timeouts import Timeouts
+from engine.budget_manager import Bucket, Grants
+from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
+from engine.ledger import BudgetLedger
+from engine.model import Campaign
+from engine.scalars import Instant
+from engine.settings import Settings
+
+__all__ = ["LEDGER_NAME", "Ledger", "LedgerActor"]
+
+LEDGER_NAME = "ledger"
+
+CLOCK_START = 0
+"""Where the manual clock starts: 1970-01-01T00:00:00Z."""
+
+logger = logging.getLogger("madan_sara.ledger")
+
+
+class Ledger:
+    """What the actor does, on any way of reaching the shards. Lives on one event loop."""
+
+    def __init__(self, settings: Settings, links: Sequence[ShardLink]) -> None:
+        timeouts = Timeouts.of(settings)
+        self._settings = settings
+        self._now = CLOCK_START
+        self._book = BudgetLedger(len(links))
+        self._courses: dict[str, Course] = {}
+        self._births = Births(len(links))
+        self._recalls = Recalls(self._book, links, self._births, timeouts.recall)
+        self._changes = Changes(self._book, links, self._births, timeouts.answer)
+
+    async def settings(self) -> Settings:
+        """The configuration that this cluster was started with."""
+        return self._settings
+
+    # ---- money ------------------------------------------------------------------------------------------
+
+    async def register(self, shard: int) -> Registration:
+        """Begins a life of a shard. What its last life held counts as spent from now on."""
+        incarnation = self._book.incarnation(shard) + 1
+        lost = self._book.register(shard, incarnation)
+        self._births.register(shard)
+        standings = [course.standing for course in self._courses.values() if course.standing is not None]
+        if lost:
+            logger.warning("shard %d died holding slices, which count as spent: %s", shard, lost)
+        return Registration(incarnation, standings, lost)
+
+    async def acquire(self, demand: Demand) -> Grants:
+        """See `BudgetLedger.ask` and `grant`; recalls in between.
+
+        Raises `ShardUnavailable` where another shard may have what is missing and does not give it back.
+        """
+        shard, incarnation, sequence, version, campaign_id, spent, needs = demand
+        course = self._course(campaign_id)
+        await course.wait_for(version)
+        async with course.one_acquire:
+            if version != course.in_force:
+                raise ShardUnavailable(f"Shard {shard} asked by rules of {campaign_id!r} that were replaced.")
+            answer = self._book.ask(shard, incarnation, sequence, campaign_id, spent)
+            if answer is not None:
+                return answer
+            await self._recalls.recall(campaign_id, self._book.in_the_way(campaign_id, shard, needs))
+            return self._book.grant(shard, incarnation, sequence, campaign_id, needs)
+
+    async def reopen(self, campaign_id: str) -> None:
+        """Money came back on a shard. Recalls every slice, and with it the word that there was no more."""
+        course = self._course(campaign_id)
+        async with course.one_acquire:
+            await self._recalls.recall(campaign_id, self._book.holders(campaign_id))
+
+    async def audit(self) -> list[str]:
+        """Every way in which the book does not balance; empty if it does."""
+        return self._book.audit()
+
+    async def spent(self, campaign_id: str) -> dict[Bucket, int]:
+        """What counts as spent of each bucket, as far as it was reported."""
+        return self._book.spent(campaign_id)
+
+    # ---- campaigns --------------------------------------------------------------------------------------
+
+    async def put_campaign(self, campaign: Campaign) -> None:
+        """Creates or replaces a campaign; afterwards every shard decides by it.
+
+        Raises `Conflict` if it has messages and its category, timezone or currency differ, `ShardUnavailable` if a
+        shard has not taken it in time; it is in force then once that shard answers or begins a new life.
+        """
+        course = self._courses.setdefault(campaign.id, Course())
+        await self._changes.put(course, campaign)
+
+    async def set_paused(self, campaign_id: str, paused: bool) -> None:
+        """Pauses or resumes a campaign; afterwards every shard knows. Raises as `put_campaign`."""
+        await self._changes.set_paused(self._course(campaign_id), paused)
+
+    async def get_campaign(self, campaign_id: str) -> Standing:
+        """A campaign as it stands."""
+        standing = self._course(campaign_id).standing
+        assert standing is not None
+        return standing
+
+    async def list_campaigns(self) -> list[Standing]:
+        """All campaigns, by id."""
+        standings = (course.standing for _, course in sorted(self._courses.items()))
+        return [standing for standing in standings if standing is not None]
+
+    # ---- the clock --------------------------------------------------------------------------------------
+
+    async def now(self) -> int:
+        """The manual clock."""
+        return self._now
+
+    async def set_clock(self, now: int) -> None:
+        """Moves the manual clock. Raises `Conflict` if that would be backwards."""
+        if now < self._now:
+            raise Conflict(f"The clock stands at {Instant(self._now).write()} and does not go back.")
+        self._now = now
+
+    def _course(self, campaign_id: str) -> Course:
+        course = self._courses.get(campaign_id)
+        if course is None or course.standing is None:
+            raise UnknownCampaign(campaign_id)
+        return course
+
+
+class LedgerActor(Ledger):
+    """The Ray actor."""
+
+    def __init__(self, settings: Settings) -> None:
+        timeouts = Timeouts.of(settings)
+        super().__init__(settings, [ActorLink(index, timeouts) for index in range(settings.shards)])
+
+    async def ping(self) -> bool:
+        """Answers."""
+        return True

@@ -1,0 +1,71 @@
+"""The ledger as a shard sees it: asking for money, and the gate that keeps a recall from overtaking a grant."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from actors.answers import ActorUnreachable
+from actors.standing import Demand
+from actors.timeouts import ACQUIRE_ATTEMPTS
+from actors.turn import Turn
+from engine.budget_manager import Bucket, Grants
+from engine.errors import ShardUnavailable
+from engine.ledger import Superseded
+
+__all__ = ["Ask", "LedgerLink"]
+
+
+Ask = Callable[[Demand], Grants]
+"""One call of the ledger's `acquire`; raises `ActorUnreachable` where no answer came."""
+
+
+class LedgerLink:
+    """What the shard's budget manager asks (`engine.budget_manager.Ledger`).
+
+    The thread that decides holds the shard's turn, and lends it out while it waits here: it has given back all it
+    held of the campaign, so the ledger may recall what it likes meanwhile. A recall names the last grant it knows
+    of; until that has arrived here the ledger's word is ahead of ours, and `wait_until_granted` waits.
+    """
+
+    def __init__(self, shard: int, incarnation: int, turn: Turn, ask: Ask, on_superseded: Callable[[], None]) -> None:
+        self.versions: dict[str, int] = {}
+        """By which version of each campaign this shard decides."""
+        self._shard = shard
+        self._incarnation = incarnation
+        self._turn = turn
+        self._ask = ask
+        self._on_superseded = on_superseded
+        self._arrived: dict[str, int] = {}
+        self._arrival = threading.Condition()
+
+    def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
+        """See `engine.budget_manager.Ledger`. A request without an answer is given up for good: an answer that
+        comes late is never spent."""
+        self._turn.release()
+        try:
+            version = self.versions[campaign_id]
+            return self._ask_again(Demand(self._shard, self._incarnation, sequence, version, campaign_id, spent, needs))
+        finally:
+            self._turn.acquire()
+            with self._arrival:
+                self._arrived[campaign_id] = sequence
+                self._arrival.notify_all()
+
+    def wait_until_granted(self, campaign_id: str, sequence: int, timeout_s: float) -> None:
+        """Waits until the grant `sequence` has arrived or was given up. Its thread must not have the turn."""
+        with self._arrival:
+            if not self._arrival.wait_for(lambda: self._arrived.get(campaign_id, 0) >= sequence, timeout_s):
+                raise ShardUnavailable(f"Grant {sequence} of {campaign_id!r} is still on its way.")
+
+    def _ask_again(self, demand: Demand) -> Grants:
+        for attempt in range(1, ACQUIRE_ATTEMPTS + 1):
+            try:
+                return self._ask(demand)
+            except ActorUnreachable:
+                if attempt == ACQUIRE_ATTEMPTS:
+                    raise
+            except Superseded as error:
+                self._on_superseded()
+                raise ShardUnavailable(error.detail) from None
+        raise AssertionError("ACQUIRE_ATTEMPTS is at least 1")

@@ -1,0 +1,63 @@
+"""Ray on this machine: who may talk to it, and where it is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from ray._private import ray_constants
+from ray._private.utils import read_ray_address
+from ray._raylet import Config  # type: ignore[attr-defined]
+
+from engine.config import is_loopback
+from engine.errors import ConfigurationError
+
+__all__ = ["bind_to_loopback", "found_cluster", "require_token"]
+
+TOKEN_PATH = Path(".ray", "auth_token")
+"""Where Ray looks for its token, below the home directory, unless told otherwise."""
+
+LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray reads "0" as: this node is 127.0.0.1, and every port is bound there. It works on any system."""
+
+
+def require_token() -> None:
+    """Has Ray refuse callers without the user's token, which lies in a file that only the user can read.
+
+    What the environment says of Ray's authentication is left as it is. Ray itself would make the file readable
+    for everybody on the machine.
+    """
+    if os.environ.setdefault("RAY_AUTH_MODE", "token") != "token":
+        return
+    Config.initialize("")  # Ray read its environment when it was imported
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return
+    path = Path.home() / TOKEN_PATH
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            path.chmod(0o600)
+            return
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+    except OSError as error:
+        raise ConfigurationError(
+            "RAY_AUTH_TOKEN_PATH", f"takes a file with a token; {path}: {error.strerror}"
+        ) from None
+
+
+def bind_to_loopback() -> None:
+    """Has the Ray that this process starts or joins next use 127.0.0.1 only, here and in its child processes."""
+    os.environ[LOOPBACK_VARIABLE] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def found_cluster() -> str | None:
+    """HOST:PORT of the Ray that runs on this machine; None if there is none. A local one is joined on loopback."""
+    address = os.environ.get("RAY_ADDRESS") or read_ray_address()
+    if address and is_loopback(address.rpartition(":")[0]):
+        bind_to_loopback()
+    return address or None

@@ -1,0 +1,96 @@
+"""Outreach: the client for data jobs, synchronous, with asyncio twins."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+
+from actors.client import AsyncOutreach
+from actors.cluster import join
+
+__all__ = ["Outreach"]
+
+T = TypeVar("T")
+
+
+class Outreach:
+    """Sends for campaigns of a running cluster.
+
+    >>> outreach = Outreach.connect()  # doctest: +SKIP
+    >>> outreach.send("spring", {"id": "c-1", "contacts": {"email": "ana@example.com"}})  # doctest: +SKIP
+    {'message_id': 'm-…', 'status': 'scheduled', …}
+
+    Options are the fields of the request beside its recipients, such as `urgency`, `channels`, `send_at`; answers
+    are as over HTTP. Raises `engine.errors.MadanSaraError`, which has the HTTP status that it would be. The work is
+    done on an event loop of its own, so the coroutines may be awaited on any other.
+    """
+
+    def __init__(self, client: AsyncOutreach) -> None:
+        """`connect` makes one."""
+        self._client = client
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="outreach", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def connect(cls, address: str = "auto") -> Outreach:
+        """Joins the cluster at `address`: `auto` (the one of this machine, or of the Ray job around) or HOST:PORT."""
+        return cls(join(address))
+
+    def send(self, campaign_id: str, recipient: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """Decides for one recipient: the decision."""
+        return self._submit(self._send(campaign_id, recipient, options)).result()
+
+    async def send_async(self, campaign_id: str, recipient: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """As `send`."""
+        return await asyncio.wrap_future(self._submit(self._send(campaign_id, recipient, options)))
+
+    def send_batch(self, campaign_id: str, recipients: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
+        """Decides for a list of recipients: counts, and the decisions in the order of the list."""
+        return self._submit(self._send_batch(campaign_id, recipients, options)).result()
+
+    async def send_batch_async(
+        self, campaign_id: str, recipients: list[dict[str, Any]], **options: Any
+    ) -> dict[str, Any]:
+        """As `send_batch`."""
+        return await asyncio.wrap_future(self._submit(self._send_batch(campaign_id, recipients, options)))
+
+    def status(self, campaign_id: str) -> dict[str, Any]:
+        """A campaign's status."""
+        return self._submit(self._client.status(campaign_id)).result()
+
+    async def status_async(self, campaign_id: str) -> dict[str, Any]:
+        """As `status`."""
+        return await asyncio.wrap_future(self._submit(self._client.status(campaign_id)))
+
+    def close(self) -> None:
+        """Ends the client's event loop. The cluster goes on."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _send(self, campaign_id: str, recipient: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+        body = msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient, **options})
+        return _decoded(await self._client.send_body(body))
+
+    async def _send_batch(
+        self, campaign_id: str, recipients: list[dict[str, Any]], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        if not isinstance(recipients, list):
+            raise TypeError(f"send_batch takes a list of recipients, each a dict; not a {type(recipients).__name__}")
+        body = msgspec.json.encode({"campaign_id": campaign_id, "recipients": recipients, **options})
+        answer, _ = await self._client.send_batch_body(body)
+        return _decoded(answer)
+
+
+def _decoded(text: bytes) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(text)
+    return decoded

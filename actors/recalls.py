@@ -1,0 +1,68 @@
+"""Recalling slices: the ledger asks shards for what they hold of a campaign, so that another can have it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from actors.answers import ActorGone, ActorUnreachable
+from actors.shard_link import ShardLink
+from engine.errors import ShardUnavailable
+from engine.ledger import BudgetLedger
+
+__all__ = ["Births", "Recalls"]
+
+
+class Births:
+    """Lets one wait for the next life of a shard, which ends all doubt about what the last one holds."""
+
+    def __init__(self, shards: int) -> None:
+        self._next = [asyncio.Event() for _ in range(shards)]
+
+    def next_of(self, shard: int) -> asyncio.Event:
+        """Set when the shard registers next."""
+        return self._next[shard]
+
+    def register(self, shard: int) -> None:
+        """The shard begins a life."""
+        self._next[shard].set()
+        self._next[shard] = asyncio.Event()
+
+
+class Recalls:
+    """The recalls under way. A shard that takes too long is not asked twice, and its late report still counts."""
+
+    def __init__(self, book: BudgetLedger, links: Sequence[ShardLink], births: Births, timeout_s: float) -> None:
+        self._book = book
+        self._links = links
+        self._births = births
+        self._timeout_s = timeout_s
+        self._under_way: dict[tuple[str, int, int], asyncio.Task[None]] = {}
+
+    async def recall(self, campaign_id: str, holders: Iterable[tuple[int, int]]) -> None:
+        """Recalls the slices of (shard, sequence of its last grant), and waits until each is back or time is up."""
+        tasks = [self._task(campaign_id, shard, sequence) for shard, sequence in holders]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._timeout_s)
+
+    def _task(self, campaign_id: str, shard: int, sequence: int) -> asyncio.Task[None]:
+        key = (campaign_id, shard, sequence)
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.create_task(self._recall_one(campaign_id, shard, sequence))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key))
+        return task
+
+    async def _recall_one(self, campaign_id: str, shard: int, sequence: int) -> None:
+        birth = self._births.next_of(shard)
+        try:
+            report = await self._links[shard].release(campaign_id, sequence)
+        except ActorGone:
+            self._book.write_off(shard)
+        except ActorUnreachable:
+            await birth.wait()
+        except ShardUnavailable:
+            return  # it still holds its slice; whoever needs it asks again
+        else:
+            self._book.recalled(shard, report.incarnation, sequence, campaign_id, report.spent)

@@ -1,0 +1,230 @@
+"""One shard: an actor around the orchestrator, which decides for the recipients of some slots.
+
+Two threads come in. The main one decides, and does everything else, one call after the other; the ledger's may
+only recall slices, and must get through while the main one waits for the ledger. A fair lock, the turn, keeps them
+apart: recalls happen between two parts, or while a decision waits for money.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from actors.answers import wait_for_answer
+from actors.ledger import LEDGER_NAME
+from actors.ledger_link import LedgerLink
+from actors.shard_link import NAMESPACE
+from actors.standing import Demand, Part, Registration, Report, Standing
+from actors.timeouts import Timeouts
+from actors.turn import Turn
+from engine.budget_manager import Grants
+from engine.errors import MadanSaraError, ShardUnavailable
+from engine.event import Event
+from engine.orchestrator import Orchestrator
+from engine.settings import Settings
+from kernels import warm_up
+
+__all__ = ["Shard"]
+
+RESTART_PAUSE_S = 1.0
+"""Between two tries to begin a life, after one failed."""
+
+SUPERSEDED_EXIT_STATUS = 3
+
+logger = logging.getLogger("madan_sara.shard")
+
+
+class _Life:
+    """What a shard has once the ledger has registered it."""
+
+    def __init__(self, incarnation: int, core: Orchestrator, link: LedgerLink) -> None:
+        self.incarnation = incarnation
+        self.core = core
+        self.link = link
+        self.frozen: set[str] = set()
+        self.freed: set[str] = set()
+        """Campaigns to which money came back, and the ledger does not know yet."""
+
+
+class Shard:
+    """The Ray actor. Its memory is all there is: a life after a crash begins empty, and the log says what is lost."""
+
+    def __init__(self, index: int, settings: Settings) -> None:
+        """Never raises: Ray would keep the actor dead for good. A fault is answered as `ShardUnavailable`."""
+        self._index = index
+        self._settings = settings
+        self._timeouts = Timeouts.of(settings)
+        self._turn = Turn()
+        self._life: _Life | None = None
+        self._fault = "it did not start yet"
+        self._next_try = 0.0
+        self._ledger: Any = None
+        self._begin()
+
+    # ---- deciding, on the main thread -------------------------------------------------------------------
+
+    def decide(self, parts: list[Part]) -> list[bytes | MadanSaraError]:
+        """Decides parts in order; an error stands for a part of which nothing was decided."""
+        answers: list[bytes | MadanSaraError] = []
+        for part in parts:
+            try:
+                answers.append(self._decide(*part))
+            except MadanSaraError as error:
+                answers.append(error)
+        return answers
+
+    def _decide(self, campaign_id: str, columns: bytes) -> bytes:
+        with self._alive() as life:
+            if campaign_id in life.frozen:
+                raise ShardUnavailable(f"The campaign {campaign_id!r} is being changed.")
+            if not life.core.knows(campaign_id):
+                self._put(life, self._standing_of(campaign_id))
+            return life.core.decide(columns)
+
+    def merge_profile(self, part: bytes) -> None:
+        """See `Orchestrator`, as are the next five."""
+        with self._alive() as life:
+            life.core.merge_profile(part)
+
+    def suppress(self, recipient_id: str, channel: int | None, until: int | None, reason: str | None, now: int) -> None:
+        with self._alive() as life:
+            life.core.suppress(recipient_id, channel, until, reason, now)
+
+    def lift(self, recipient_id: str, channel: int | None) -> bool:
+        with self._alive() as life:
+            return life.core.lift(recipient_id, channel)
+
+    def apply_events(self, events: list[Event]) -> list[str]:
+        with self._alive() as life:
+            return life.core.apply_events(events)
+
+    def message(self, message_id: str) -> dict[str, Any] | None:
+        with self._alive() as life:
+            return life.core.message(message_id)
+
+    def recipient(self, recipient_id: str, now: int) -> dict[str, Any] | None:
+        with self._alive() as life:
+            return life.core.recipient(recipient_id, now)
+
+    def tally(self, campaign_id: str) -> dict[str, Any]:
+        """See `engine.status.build_status`."""
+        with self._alive() as life:
+            return life.core.tally(campaign_id)
+
+    def ping(self) -> int:
+        """The number of this life."""
+        with self._alive() as life:
+            return life.incarnation
+
+    # ---- what the ledger says ---------------------------------------------------------------------------
+
+    def put_campaign(self, standing: Standing) -> Report:
+        """See `ShardLink`, as are the next three."""
+        with self._alive() as life:
+            self._put(life, standing)
+            return self._report(life, standing.campaign.id)
+
+    def freeze(self, campaign_id: str) -> Report:
+        with self._alive() as life:
+            life.frozen.add(campaign_id)
+            return self._report(life, campaign_id)
+
+    def thaw(self, campaign_id: str) -> None:
+        with self._alive() as life:
+            life.frozen.discard(campaign_id)
+
+    @ray.method(concurrency_group="ledger")
+    def release(self, campaign_id: str, sequence: int) -> Report:
+        """On the ledger's thread."""
+        life = self._life
+        if life is None:
+            raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
+        life.link.wait_until_granted(campaign_id, sequence, self._timeouts.release)
+        with self._turn:
+            return self._report(life, campaign_id)
+
+    # ---- inside -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alive(self) -> Iterator[_Life]:
+        """The life, with the turn; afterwards the ledger hears of money that came back."""
+        if self._life is None and time.monotonic() >= self._next_try:
+            self._begin()
+        life = self._life
+        if life is None:
+            raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
+        with self._turn:
+            yield life
+            life.freed.update(life.core.take_freed())
+        if life.freed:
+            self._report_freed(life)
+
+    def _begin(self) -> None:
+        try:
+            warm_up()
+            self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
+            registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index)
+            link = LedgerLink(self._index, registration.incarnation, self._turn, self._acquire, _end_superseded_life)
+            core = Orchestrator(registration.incarnation, self._settings, link)
+            life = _Life(registration.incarnation, core, link)
+            for standing in registration.standings:
+                self._put(life, standing)
+            self._life = life
+        except Exception as error:
+            logger.exception("shard %d cannot start", self._index)
+            self._fault = f"cannot start: {error}"
+            self._next_try = time.monotonic() + RESTART_PAUSE_S
+            return
+        if registration.incarnation > 1:
+            logger.warning(
+                "shard %d begins life %d with nothing in memory: its recipients, messages and caps are lost",
+                self._index,
+                registration.incarnation,
+            )
+
+    def _put(self, life: _Life, standing: Standing) -> None:
+        """Between two decisions; gives all slices back. An older version than the one at hand changes nothing."""
+        campaign_id = standing.campaign.id
+        if standing.version > life.link.versions.get(campaign_id, 0):
+            life.core.release(campaign_id)
+            life.core.put_campaign(standing.campaign, standing.paused)
+            life.link.versions[campaign_id] = standing.version
+            life.frozen.discard(campaign_id)
+
+    def _report(self, life: _Life, campaign_id: str) -> Report:
+        spent = life.core.release(campaign_id)
+        messages = sum(life.core.tally(campaign_id)["messages"]) if life.core.knows(campaign_id) else 0
+        return Report(life.incarnation, spent, messages)
+
+    def _acquire(self, demand: Demand) -> Grants:
+        grants: Grants = self._ask_ledger("acquire", self._timeouts.acquire, demand)
+        return grants
+
+    def _standing_of(self, campaign_id: str) -> Standing:
+        standing: Standing = self._ask_ledger("get_campaign", self._timeouts.acquire, campaign_id)
+        return standing
+
+    def _report_freed(self, life: _Life) -> None:
+        """Others may have been told that there is no more. If the ledger does not answer, the next call tells it."""
+        for campaign_id in sorted(life.freed):
+            try:
+                self._ask_ledger("reopen", self._timeouts.answer, campaign_id)
+            except ShardUnavailable as error:
+                logger.warning("shard %d could not tell of money that came back: %s", self._index, error)
+                return
+            life.freed.discard(campaign_id)
+
+    def _ask_ledger(self, method: str, timeout_s: float, *arguments: object) -> Any:
+        return wait_for_answer(getattr(self._ledger, method).remote(*arguments), LEDGER_NAME, timeout_s)
+
+
+def _end_superseded_life() -> None:
+    """A later life of this shard spends already: this one must not answer anything any more."""
+    logger.critical("another life of this shard was registered; this process ends")
+    os._exit(SUPERSEDED_EXIT_STATUS)

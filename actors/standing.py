@@ -1,0 +1,53 @@
+"""What clients, shards and the ledger tell each other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.budget_manager import Bucket
+from engine.model import Campaign
+
+__all__ = ["Demand", "Part", "Registration", "Report", "Standing"]
+
+Part = tuple[str, bytes]
+"""A campaign's id, and the recipients of a request that are one shard's (`_core.Request.part`)."""
+
+
+class Standing(NamedTuple):
+    """A campaign as it stands. Every change of it, a pause included, is a version of its own."""
+
+    campaign: Campaign
+    paused: bool
+    version: int
+
+
+class Demand(NamedTuple):
+    """A shard's request for money; see `engine.ledger.BudgetLedger.ask` and `grant`."""
+
+    shard: int
+    incarnation: int
+    sequence: int
+    version: int
+    """Of the campaign's rules that the shard decides by."""
+    campaign_id: str
+    spent: dict[Bucket, int]
+    needs: dict[Bucket, int]
+
+
+class Report(NamedTuple):
+    """What a shard says of a campaign of which it holds nothing any more."""
+
+    incarnation: int
+    spent: dict[Bucket, int]
+    """Since this life of the shard began, of every bucket that it ever spent from."""
+    messages: int
+    """How many it ever made, cancelled ones included."""
+
+
+class Registration(NamedTuple):
+    """What a shard needs to begin a life."""
+
+    incarnation: int
+    standings: list[Standing]
+    lost: dict[str, dict[Bucket, int]]
+    """By campaign: slices that the life before held, and that count as spent now."""

@@ -1,0 +1,176 @@
+"""`/send-batch` with 10,000 people a request: decisions a second over HTTP, JSON in and out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from bench import checks
+from bench.answers import BatchAnswer, Outcome, dollars, micros
+from bench.connection import Connection
+from bench.journey import DAY, as_utc
+from bench.population import batch_body, recipient_name
+from bench.result import AnswersWrong, Result
+from bench.server import Server
+
+BATCH = 10_000
+BATCHES = 10
+REPEATS = 7
+IN_FLIGHT = 4
+TARGET = 100_000
+FIRST_DAY = 1_767_225_600  # 2026-01-01T00:00:00Z
+CAMPAIGN = "spring"
+CAMPAIGN_BODY: dict[str, Any] = {
+    "budget": {"currency": "USD", "total": "50000.00", "daily": "5000.00", "per_channel": {"sms": "20000.00"}},
+    "costs": {"email": "0.001", "sms": "0.0075", "whatsapp": "0.02", "instagram": "0.005", "facebook": "0.005"},
+    "limits": {"daily_cap": 2, "weekly_cap": 5, "lookback_hours": 20},
+    "send_window": {"start": "08:00", "end": "21:00"},
+}
+SCARCE = "scarce"
+SCARCE_MESSAGES = 5_000
+
+
+def http_batch_json() -> Result:
+    """Closed loop with four batches in flight; every answer of every repeat checked afterwards."""
+    warm_up = [batch_body(CAMPAIGN, BATCHES * BATCH + index * BATCH, BATCH) for index in range(2)]
+    bodies = [batch_body(CAMPAIGN, index * BATCH, BATCH) for index in range(BATCHES)]
+    rounds: list[tuple[float, list[bytes]]] = []
+    with Server("--clock", "manual") as server, Load(server) as load:
+        load.first.set_clock(as_utc(FIRST_DAY))
+        load.first.put(f"/campaigns/{CAMPAIGN}", CAMPAIGN_BODY)
+        load.send(warm_up)
+        for day in range(REPEATS + 1):
+            load.first.set_clock(as_utc(FIRST_DAY + day * DAY))
+            rounds.append(load.send(bodies))
+        status = load.first.get(f"/campaigns/{CAMPAIGN}/status")
+        load.first.put(f"/campaigns/{SCARCE}", _scarce_body())
+        scarce = load.first.post("/send-batch", batch_body(SCARCE, 10 * BATCHES * BATCH, BATCH))
+    warmed = len(warm_up) * BATCH
+    blocked = _check(rounds, status, warmed, scarce)
+    rates = [BATCHES * BATCH / seconds for seconds, _ in rounds]
+    known, middle = sorted(rates[1:]), median(rates[1:])
+    return Result(
+        name="http_batch_json",
+        headline=f"{middle:,.0f} decisions a second ({known[0]:,.0f} to {known[-1]:,.0f}); "
+        f"{rates[0]:,.0f} on first contact",
+        target=f"{TARGET:,} a second",
+        reached=middle >= TARGET,
+        method=f"{BATCHES} batches of {BATCH:,} different people, {IN_FLIGHT} in flight, {len(bodies[0]) // BATCH} "
+        f"bytes a person; {REPEATS} repeats a day apart after warm-up and first contact, median (range); "
+        f"generator on the same cores; every answer checked",
+        figures={
+            "decisions_per_second": {"median": round(middle), "low": round(known[0]), "high": round(known[-1])},
+            "decisions_per_second_first_contact": round(rates[0]),
+            "batch": BATCH,
+            "batches": BATCHES,
+            "repeats": REPEATS,
+            "in_flight": IN_FLIGHT,
+            "bytes_a_request": len(bodies[0]),
+            "bytes_an_answer": len(rounds[0][1][0]),
+            "blocked": blocked,
+        },
+    )
+
+
+class Load:
+    """As many connections as batches in flight, each with a thread of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self._connections = [Connection(server.host, server.port) for _ in range(IN_FLIGHT)]
+        self._threads = ThreadPoolExecutor(IN_FLIGHT)
+        self.first = self._connections[0]
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def send(self, bodies: Sequence[bytes]) -> tuple[float, list[bytes]]:
+        """Seconds from the first byte sent to the last received, and the answers in the order of the bodies."""
+        answers: list[bytes] = [b""] * len(bodies)
+
+        def work(lane: int) -> None:
+            for index in range(lane, len(bodies), IN_FLIGHT):
+                answers[index] = self._connections[lane].post("/send-batch", bodies[index])
+
+        began = perf_counter()
+        for done in [self._threads.submit(work, lane) for lane in range(IN_FLIGHT)]:
+            done.result()
+        return perf_counter() - began, answers
+
+
+def _scarce_body() -> dict[str, Any]:
+    """Money for exactly so many messages."""
+    return {"channels": {"allowed": ["email"]}, "costs": {"email": "0.001"},
+            "budget": {"total": dollars(SCARCE_MESSAGES * 1000)}}  # fmt: skip
+
+
+def _check(
+    rounds: list[tuple[float, list[bytes]]], status: dict[str, Any], warmed: int, scarce: bytes
+) -> dict[str, int]:
+    """Everyone answered once and in order, counts right, caps, gaps, keys and budgets kept; blocked by reason."""
+    decoder = msgspec.json.Decoder(BatchAnswer)
+    outcomes: list[Outcome] = []
+    blocked: dict[str, int] = defaultdict(int)
+    for day, (_, answers) in enumerate(rounds):
+        for index, raw in enumerate(answers):
+            answer = decoder.decode(raw)
+            check_batch(answer, index * BATCH)
+            for reason, count in answer.reasons.items():
+                blocked[reason] += count
+            outcomes += _outcomes(answer, index * BATCH, FIRST_DAY + day * DAY)
+    campaigns = {CAMPAIGN: CAMPAIGN_BODY}
+    faults = [*checks.check_caps(outcomes, campaigns), *checks.check_duplicates(outcomes, campaigns)]
+    committed = micros(status["budget"]["committed"])
+    messages = sum(status["messages"].values())
+    scheduled = sum(outcome.at is not None for outcome in outcomes)
+    if not scheduled <= messages <= scheduled + warmed:
+        faults.append(f"status counts {messages} messages of {scheduled}")
+    if committed > micros(CAMPAIGN_BODY["budget"]["total"]):
+        faults.append(f"{committed} micro-units are over the budget")
+    if decoder.decode(scarce).counts["scheduled"] != SCARCE_MESSAGES:
+        faults.append(f"money for {SCARCE_MESSAGES} messages gave {decoder.decode(scarce).counts}")
+    if faults:
+        raise AnswersWrong(f"{len(faults)} faults, the first: {faults[0]}")
+    return dict(blocked)
+
+
+def check_batch(answer: BatchAnswer, first: int) -> None:
+    """Raises AnswersWrong unless the people from `first` on are answered once, in order, with right counts."""
+    names = [recipient_name(number) for number in range(first, first + BATCH)]
+    if [decision.recipient_id for decision in answer.results] != names:
+        raise AnswersWrong("a batch did not answer each person once, in order")
+    scheduled = sum(decision.status == "scheduled" for decision in answer.results)
+    told = answer.counts
+    if (told["scheduled"], told["blocked"], told["invalid"]) != (scheduled, BATCH - scheduled, 0):
+        raise AnswersWrong(f"a batch with {scheduled} scheduled says {told}")
+    if sum(answer.reasons.values()) != told["blocked"]:
+        raise AnswersWrong("the reasons of a batch are not as many as its blocked")
+
+
+def _outcomes(answer: BatchAnswer, first: int, now: int) -> list[Outcome]:
+    return [
+        Outcome(
+            household=first + position,
+            campaign=CAMPAIGN,
+            dedup_key=CAMPAIGN,
+            now=now,
+            status=decision.status,
+            reason=decision.reason,
+            channel=decision.channel,
+            at=int(decision.scheduled_at.timestamp()) if decision.scheduled_at is not None else None,
+            local_minute=None,
+            cost=micros(decision.cost) if decision.cost is not None else 0,
+            quiet=(0, 0),
+        )
+        for position, decision in enumerate(answer.results)
+    ]

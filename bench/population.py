@@ -1,0 +1,77 @@
+"""People as a campaign's list holds them: made up, the same every time, none like the last.
+
+Shares are round numbers near those of a consumer list: everyone has an e-mail address, seven of ten a
+telephone, every third uses WhatsApp, every fourth Instagram or Facebook; one in five set a preference.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+
+ZONES = (
+    *("America/New_York",) * 4,
+    *("America/Chicago",) * 3,
+    *("America/Los_Angeles",) * 2,
+    "America/Denver",
+    "America/Port-au-Prince",
+    "America/Sao_Paulo",
+    "Europe/London",
+    "Europe/Berlin",
+    "Africa/Lagos",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Australia/Sydney",
+)
+DEVICES = ("mobile", "mobile", "mobile", "desktop", "tablet", "unknown")
+PREFERENCES: tuple[dict[str, Any], ...] = (
+    {"channels": ["whatsapp", "sms"]},
+    {"channels": ["email"]},
+    {"opt_out": ["sms"]},
+    {"quiet_hours": {"start": "20:00", "end": "09:00"}},
+    {"channels": ["instagram"], "quiet_hours": {"start": "22:00", "end": "07:30"}},
+)
+
+
+def recipient_name(number: int) -> str:
+    """The id of person `number`."""
+    return f"customer-{number:08d}"
+
+
+def recipient(number: int) -> dict[str, Any]:
+    """Person `number`, with a profile that depends on the number alone."""
+    chance = random.Random(number)
+    name = recipient_name(number)
+    telephone = f"+1555{number % 10_000_000:07d}"
+    contacts = {"email": f"{name}@example.com"}
+    if chance.random() < 0.7:
+        contacts["sms"] = telephone
+    if chance.random() < 0.33:
+        contacts["whatsapp"] = telephone
+    if chance.random() < 0.25:
+        contacts["instagram"] = name
+    if chance.random() < 0.25:
+        contacts["facebook"] = name
+    person: dict[str, Any] = {
+        "id": name,
+        "customer_type": chance.choice(("new", "existing")),
+        "timezone": chance.choice(ZONES),
+        "device": chance.choice(DEVICES),
+        "contacts": contacts,
+    }
+    if chance.random() < 0.2:
+        person["preferences"] = chance.choice(PREFERENCES)
+    return person
+
+
+def batch_body(campaign_id: str, first: int, size: int) -> bytes:
+    """A `/send-batch` request for the people `first` to `first + size - 1`, encoded."""
+    people = [recipient(number) for number in range(first, first + size)]
+    return msgspec.json.encode({"campaign_id": campaign_id, "recipients": people})
+
+
+def send_body(campaign_id: str, number: int) -> bytes:
+    """A `/send` request for one person, encoded."""
+    return msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient(number)})

@@ -1,0 +1,80 @@
+"""`madan-sara bench`: what the product does in a second, with machine, method and date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from bench.connection import Refused
+from bench.engine_decisions import engine_decisions
+from bench.http_batch_json import http_batch_json
+from bench.http_send import http_send
+from bench.machine import Machine, this_machine
+from bench.report import wide_console
+from bench.result import AnswersWrong, Result
+from bench.server import ServerFailed
+
+BENCHMARKS: dict[str, Callable[[], Result]] = {
+    "http_send": http_send,
+    "http_batch_json": http_batch_json,
+    "engine": engine_decisions,
+}
+WRONG_BUILD = 2
+
+
+@click.command()
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every figure to this file.",
+)
+@click.option("--only", type=click.Choice(list(BENCHMARKS)), help="Run this one alone.")
+def bench(json_file: Path | None, only: str | None) -> None:
+    """Measure the product as its user meets it, and check every answer while at it.
+
+    Exits 1 if an answer is wrong or a target is missed, 2 on a debug build, which says nothing about speed.
+    """
+    _refuse_debug_build()
+    console, machine = wide_console(), this_machine()
+    results = []
+    for name in [only] if only else BENCHMARKS:
+        try:
+            with console.status(f"{name} …"):
+                results.append(BENCHMARKS[name]())
+        except (AnswersWrong, Refused, ServerFailed, OSError) as error:
+            raise click.ClickException(f"{name}: {error}") from error
+    _show(results, machine, console)
+    if json_file is not None:
+        figures = {"machine": machine.as_dict(), "benchmarks": [result.as_dict() for result in results]}
+        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if any(result.reached is False for result in results):
+        sys.exit(1)
+
+
+def _refuse_debug_build() -> None:
+    from engine._core import BUILD_PROFILE  # noqa: PLC0415 - `demo` needs no core in its own process
+
+    if BUILD_PROFILE != "release":
+        click.echo(f"the core is a {BUILD_PROFILE} build, whose figures mean nothing: build it for release", err=True)
+        sys.exit(WRONG_BUILD)
+
+
+def _show(results: list[Result], machine: Machine, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("", "measured", "target", ""):
+        table.add_column(column)
+    marks = {True: "[green]✓[/]", False: "[bold red]✗[/]", None: ""}
+    for result in results:
+        table.add_row(f"[bold]{result.name}[/]", result.headline, result.target, marks[result.reached])
+        table.add_row("", f"[dim]{result.method}[/]", end_section=True)
+    console.print()
+    console.print(table)
+    for line in machine.lines():
+        console.print(line, style="dim", highlight=False)

@@ -1,0 +1,58 @@
+"""What the commands say and how they exit when they cannot do their work."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import bench.demo
+import bench.run
+from bench.journey import JourneyMissing, load_journey
+from bench.result import AnswersWrong, Result
+from bench.server import Server, ServerFailed
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(JourneyMissing):
+        load_journey()
+    ran = CliRunner().invoke(bench.demo.demo)
+    assert ran.exit_code == 1
+    assert "pip install 'madan-sara[demo]'" in " ".join(ran.output.replace("│", " ").split())
+    assert "Traceback" not in ran.output
+
+
+def test_a_server_that_does_not_start_is_told_with_its_last_words() -> None:
+    with pytest.raises(ServerFailed, match=r"(?s)before it was ready.*--no-such-option"), Server("--no-such-option"):
+        pass
+
+
+@pytest.mark.parametrize(("reached", "exit_code"), [(True, 0), (None, 0), (False, 1)])
+def test_bench_exits_by_its_targets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reached: bool | None, exit_code: int
+) -> None:
+    result = Result("engine", "5 a second", "4 a second", reached, "by counting", {"a_second": 5})
+    monkeypatch.setitem(bench.run.BENCHMARKS, "engine", lambda: result)
+    monkeypatch.setattr("engine._core.BUILD_PROFILE", "release")
+    ran = CliRunner().invoke(bench.run.bench, ["--only", "engine", "--json", str(tmp_path / "figures.json")])
+    assert ran.exit_code == exit_code, ran.output
+    assert "5 a second" in ran.output
+    assert '"a_second": 5' in (tmp_path / "figures.json").read_text()
+
+
+def test_bench_gives_no_figure_for_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong() -> Result:
+        raise AnswersWrong("someone was answered twice")
+
+    monkeypatch.setitem(bench.run.BENCHMARKS, "engine", wrong)
+    monkeypatch.setattr("engine._core.BUILD_PROFILE", "release")
+    ran = CliRunner().invoke(bench.run.bench, ["--only", "engine"])
+    assert ran.exit_code == 1
+    assert "answered twice" in ran.output
+
+
+def test_bench_refuses_a_debug_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine._core.BUILD_PROFILE", "debug")
+    ran = CliRunner().invoke(bench.run.bench, [])
+    assert ran.exit_code == 2
+    assert "debug build" in ran.output
