@@ -6,13 +6,13 @@ from importlib.metadata import version
 
 from litestar import Litestar, Router
 
+from actors.client import AsyncOutreach
 from api import campaigns, operations, recipients, sending
 from api.intake import Intake, IntakeMiddleware
 from api.keys import KeyGuard
 from api.metrics import request_metrics
 from api.openapi import build_document
 from api.paths import EncodedPaths
-from api.port import Port
 from api.problems import exception_handlers
 from engine.settings import Settings
 
@@ -21,7 +21,7 @@ __all__ = ["PREFIX", "create_app"]
 PREFIX = "/api/v1/outreach"
 
 
-def create_app(outreach: Port, settings: Settings) -> Litestar:
+def create_app(outreach: AsyncOutreach, settings: Settings) -> Litestar:
     """The ASGI application that answers with `outreach`, within the bounds of `settings`.
 
     Health and /schema are open; everything else needs a key where any is configured.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from litestar import Response, get, post, put
 from litestar.params import FromPath
 
+from api.context import AnyRequest, answer, intake_of, outreach_of, settings_of
 from api.openapi import describe
 from api.paths import identifier_of
-from api.port import AnyRequest, answer, intake_of, outreach_of, settings_of
 from api.shapes import CampaignBody, CampaignList, Status
 from engine.model import CampaignAnswer, answer_campaign, decode_campaign
 

@@ -11,7 +11,7 @@ from typing import Any
 import rich_click as click
 
 from engine.config import load_settings
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, MadanSaraError
 
 __all__ = ["main"]
 
@@ -52,13 +52,9 @@ def serve(config: Path | None, address: str, **options: Any) -> None:
         from api.server import serve as run  # noqa: PLC0415 - Ray and the rest, once the configuration holds
 
         run(settings, address, lambda url: click.echo(f"ready {url}"))
-    except ConfigurationError as error:
+    except MadanSaraError as error:
         click.echo(f"madan-sara: {error}", err=True)
-        sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from litestar import Response, delete, get, put
 from litestar.params import FromPath
 
+from api.context import AnyRequest, answer, intake_of, outreach_of
 from api.openapi import describe
 from api.paths import identifier_of
-from api.port import AnyRequest, answer, intake_of, outreach_of
 from api.shapes import RecipientBody, RecipientView, SuppressionList
 from engine.errors import RequestError
 from engine.event import Suppression, decode_scope, decode_suppression

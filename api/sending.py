@@ -7,9 +7,9 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from msgspec import Struct
 
+from api.context import AnyRequest, answer, intake_of, outreach_of
 from api.metrics import count_decisions
 from api.openapi import describe
-from api.port import AnyRequest, answer, intake_of, outreach_of
 from api.shapes import BatchAnswer, BatchBody, Decision, EventsAnswer, EventsBody, Message, SendBody
 from engine.errors import RequestError
 from engine.event import Event, decode_events

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable
 
 import uvloop
-from actors.cluster import running
 
+from actors.cluster import running
 from api.app import create_app
 from api.http_server import HttpServer, bind
 from api.log import configure_logging

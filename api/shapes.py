@@ -95,7 +95,7 @@ class Decision(Struct):
     recipient_id: str | None
     status: Literal["scheduled", "blocked", "invalid", "unavailable"]
     reason: Reason | None
-    detail: str
+    detail: str | None
     channel: Channel | None
     scheduled_at: Instant | None
     scheduled_local: LocalTime | None

@@ -157,14 +157,17 @@ class Shard:
     def release(self, campaign_id: str) -> list[tuple[int, int, int]]:
         """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used."""
 
+    def take_freed(self) -> list[str]:
+        """Campaigns with a limit to which money came back since the last call."""
+
     def tally(self, campaign_id: str) -> dict[str, Any]:
         """What a campaign did here; see `engine.status.build_status`."""
 
     def merge_profiles(self, part: bytes) -> None:
         """Keeps the profiles of a part without deciding; cancels what waits on channels opted out of."""
 
-    def suppress(self, id: str, channel: int | None, until: int | None, reason: str | None) -> None:
-        """Stops a channel (None: all) for a recipient, known or not, and cancels what waits there."""
+    def suppress(self, id: str, channel: int | None, until: int | None, reason: str | None, now: int) -> None:
+        """Stops a channel (None: all) in [now, until) for a recipient, known or not, and cancels what waits there."""
 
     def lift(self, id: str, channel: int | None) -> bool:
         """Lifts such a stop; False if there was none."""

@@ -46,7 +46,7 @@ class BudgetManager:
         self._shard = shard
         self._ledger = ledger
         self.sequence = 0
-        """Number of the last grant that arrived here."""
+        """Number of the last request for money; one that was not answered is never repeated under its number."""
 
     def commit(self, admission: Admission, times: Times, ranking: Ranking, campaign_id: str) -> None:
         """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`."""
@@ -63,7 +63,6 @@ class BudgetManager:
 
     def _acquire(self, campaign_id: str, needs: dict[Bucket, int]) -> None:
         spent = self.release(campaign_id)
-        sequence = self.sequence + 1
-        grants = self._ledger.acquire(sequence, campaign_id, spent, needs)
+        self.sequence += 1
+        grants = self._ledger.acquire(self.sequence, campaign_id, spent, needs)
         self._shard.grant(campaign_id, [(kind, key, *grant) for (kind, key), grant in grants.items()])
-        self.sequence = sequence

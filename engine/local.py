@@ -92,9 +92,9 @@ class Engine:
         for shard in request.shards:
             self.shards[shard].merge_profile(request.part(shard, now))
 
-    def suppress(self, recipient_id: str, scope: str, until: int | None = None, reason: str | None = None) -> None:
-        """Stops a channel or `all` for a recipient."""
-        self._shard_of(recipient_id).suppress(recipient_id, _channel(scope), until, reason)
+    def suppress(self, recipient_id: str, scope: str, until: int | None, reason: str | None, now: int) -> None:
+        """Stops a channel or `all` in [now, until) for a recipient."""
+        self._shard_of(recipient_id).suppress(recipient_id, _channel(scope), until, reason, now)
 
     def lift(self, recipient_id: str, scope: str) -> bool:
         """Lifts such a stop; False if there was none."""

@@ -70,13 +70,22 @@ class Orchestrator:
         """Gives back all slices of a campaign; what this shard spent of each bucket. Empty if it is not known."""
         return self.budget_manager.release(campaign_id) if self.knows(campaign_id) else {}
 
+    def take_freed(self) -> list[str]:
+        """Campaigns with a limit to which money came back since the last call.
+
+        Another shard may have been told that there is no more: its slices want to be recalled, too.
+        """
+        return self._shard.take_freed()
+
     def merge_profile(self, part: bytes) -> None:
         """Keeps what a part says of its recipients, without deciding anything."""
         self._shard.merge_profiles(part)
 
-    def suppress(self, recipient_id: str, channel: int | None, until: int | None, reason: str | None) -> None:
-        """Stops a channel (None: all) for a recipient, known or not, and cancels what waits there."""
-        self._shard.suppress(recipient_id, channel, until, reason)
+    def suppress(
+        self, recipient_id: str, channel: int | None, until: int | None, reason: str | None, now: int
+    ) -> None:
+        """Stops a channel (None: all) in [now, until) for a recipient, known or not, and cancels what waits there."""
+        self._shard.suppress(recipient_id, channel, until, reason, now)
 
     def lift(self, recipient_id: str, channel: int | None) -> bool:
         """Lifts such a stop; False if there was none."""

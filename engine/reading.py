@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine import _core
+from engine._core import CHANNELS, check_json
 from engine.errors import FieldError, RequestError
 from engine.scalars import decode_scalar
 
@@ -32,7 +32,7 @@ def read_json(body: bytes) -> Any:
     """
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > VALUES_MAX:
         raise RequestError(413, f"The body has more than {VALUES_MAX:,} values.")
-    getattr(_core, "check_json", lambda body: None)(body)
+    check_json(body)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -79,7 +79,7 @@ def _at(value: Any, steps: list[str | int]) -> Any:
 
 
 def _unknown_channel(table: dict[str, Any]) -> str:
-    return next(key for key in table if key not in _core.CHANNELS)[:_NAME_LENGTH_MAX]
+    return next(key for key in table if key not in CHANNELS)[:_NAME_LENGTH_MAX]
 
 
 def _faulty_key(table: dict[str, Any], text: str, value: Any, kind: type) -> str:

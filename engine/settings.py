@@ -31,7 +31,7 @@ class Limits(_Table, frozen=True):
     bytes_in_flight_max: Annotated[int, Meta(ge=1024)]
     body_timeout_ms: Milliseconds
     shard_timeout_ms: Milliseconds
-    drain_timeout_ms: Annotated[int, Meta(ge=0, le=8_000)]
+    drain_timeout_ms: Annotated[int, Meta(ge=0, le=6_000)]
 
 
 class Weights(_Table, frozen=True):

@@ -268,11 +268,10 @@ class Duel:
         if expected is None:
             return
         self.same("profile", plain_profile(expected["recipient"]), plain_profile(given["recipient"]))
-        ours = {self.theirs[m["message_id"]]: self.translated(m) for m in expected["messages"]}
-        other = {m["message_id"]: m for m in given["messages"]}
-        self.same("messages of a recipient", ours.keys(), other.keys(), recipient_id)
-        for message_id, message in ours.items():
-            self.same("message", message, {name: other[message_id][name] for name in message})
+        ours, other = [self.translated(m) for m in expected["messages"]], given["messages"]
+        self.same("number of messages", len(ours), len(other), recipient_id)
+        for message, shown in zip(ours, other, strict=True):
+            self.same("message", message, {name: shown[name] for name in message})
         suppressions = (sorted(map(repr_sorted, side["suppressions"])) for side in (expected, given))
         self.same("suppressions", *suppressions, recipient_id)
         for name in ("caps", "next_eligible_at"):

@@ -157,7 +157,8 @@ class Reference:
     def suppress(self, recipient_id: str, channel: str, until: int | None, reason: str | None, now: int):
         person = self.person(recipient_id)
         person.suppressions[channel] = {"until": until, "reason": reason}
-        self.cancel_waiting(person, {channel})  # Open: also by one whose `until` is over, being asked for
+        if channel in self.suppressed(person, now):  # Open: one that is already over cancels nothing.
+            self.cancel_waiting(person, {channel})
 
     def lift(self, recipient_id: str, channel: str) -> None:
         self.person(recipient_id).suppressions.pop(channel, None)

@@ -27,7 +27,7 @@ def recipient(model: Any, person: Any, now: int) -> dict:
     free = next_eligible(counted, candidates, (3, 10), model.gaps, now)
     return {
         "recipient": {"id": person.id} | person.profile,
-        "messages": [message(m) for m in person.messages if m.state in LIVE],  # Open: those with an instant
+        "messages": [message(m) for m in reversed(person.messages)],  # Open: cancelled ones, too; the newest first
         "suppressions": [  # Open: one that is over is not shown.
             {"channel": c, "until": rfc(s["until"]), "reason": s["reason"]}
             for c, s in person.suppressions.items()

@@ -41,6 +41,13 @@ pub struct Limited {
     pub daily_messages: bool,
 }
 
+impl Limited {
+    /// Whether anything has a limit.
+    pub fn any(self) -> bool {
+        self.total || self.channels != 0 || self.daily || self.daily_messages
+    }
+}
+
 impl Rules {
     /// The caps and gaps that hold its messages.
     pub fn caps(&self) -> Caps {

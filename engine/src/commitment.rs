@@ -9,7 +9,7 @@ use crate::budget_manager::{Fit, Needs};
 use crate::campaign::Campaign;
 use crate::deduplicator::Entry;
 use crate::frequency::{Broken, Counted};
-use crate::messages::Message;
+use crate::messages::{Message, link_to};
 use crate::shard::Shard;
 use crate::slot::slot_of;
 use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, MessageState, NO_CHANNEL, NONE, Reason, Status, channels_of};
@@ -186,6 +186,7 @@ impl Shard {
         let chain = pack_channels(choice.ranked(viable).skip_while(|other| *other != channel).skip(1).take(fallbacks));
         let message = Message {
             recipient: recipient_index,
+            previous: self.roster.get(recipient_index).latest_message,
             campaign: admission.campaign,
             key: admission.key,
             state: MessageState::Scheduled,
@@ -208,6 +209,7 @@ impl Shard {
         let (at, offset_minutes) = (message.scheduled_at, message.offset_minutes);
         let index = self.messages.add(message);
         let recipient = self.roster.get_mut(recipient_index);
+        recipient.latest_message = link_to(index);
         recipient.history.insert(Entry { at, message: index, key: admission.key, channel, counted });
         Decision {
             message_id: self.messages.number(index, slot_of(recipient.hash)),

@@ -1,5 +1,6 @@
 //! The messages of a shard: what scheduled decisions created, and what became of it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::slot::{message_number, slot_of_message};
@@ -17,9 +18,20 @@ pub mod marks {
     pub const CONVERTED: u8 = 16;
 }
 
+/// A link to the message at an index.
+pub fn link_to(index: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(index.wrapping_add(1))
+}
+
+fn index_of(link: NonZeroU32) -> u32 {
+    link.get() - 1
+}
+
 #[derive(Clone, Debug)]
 pub struct Message {
     pub recipient: u32,
+    /// The same recipient's message before this one.
+    pub previous: Option<NonZeroU32>,
     pub campaign: u32,
     /// Interned deduplication key.
     pub key: u32,
@@ -55,6 +67,11 @@ pub struct Messages {
 impl Messages {
     pub fn new(incarnation: u64) -> Self {
         Messages { incarnation, list: Vec::new() }
+    }
+
+    /// A recipient's messages, the latest made first, from the link to that one.
+    pub fn from_latest(&self, latest: Option<NonZeroU32>) -> impl Iterator<Item = u32> {
+        std::iter::successors(latest, |link| self.get(index_of(*link)).previous).map(index_of)
     }
 
     /// Keeps a message; gives its index.

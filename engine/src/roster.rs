@@ -1,5 +1,7 @@
 //! The roster: every recipient that this shard knows, found by id, with profile and suppressions.
 
+use std::num::NonZeroU32;
+
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
@@ -112,6 +114,8 @@ pub struct Recipient {
     pub hash: u64,
     pub profile: Profile,
     pub history: History,
+    /// The message made last, cancelled ones included; each links to the one before.
+    pub latest_message: Option<NonZeroU32>,
     suppressions: Vec<Suppression>,
 }
 

@@ -1,13 +1,13 @@
 //! A shard's state: recipients, campaigns, messages; and the changes that are not decisions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::campaign::{Campaign, Rules};
 use crate::keys::Keys;
 use crate::messages::Messages;
 use crate::part::Part;
 use crate::roster::{Roster, Suppression};
-use crate::slot::slot_of;
+use crate::slot::{hash_of, slot_of};
 use crate::words::{ALL_CHANNELS, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
 
 /// Everything a shard knows. Time is an argument everywhere: the same calls in the same order give the same state.
@@ -20,6 +20,8 @@ pub struct Shard {
     campaign_index: HashMap<String, u32>,
     /// XXH3-128 of the ids of all events that were applied.
     pub seen_events: HashSet<u128>,
+    /// Campaigns with a limit to which money came back since anybody asked.
+    freed: BTreeSet<u32>,
     /// The latest `now` of any request: time never goes back on a shard.
     latest: i64,
 }
@@ -75,12 +77,16 @@ impl Shard {
         self.cancel_waiting(recipient, refused_channels(opt_out));
     }
 
-    /// Sets a hard stop and cancels what it stops. A stranger can be suppressed, too.
-    pub fn suppress(&mut self, id: &str, hash: u64, suppression: Suppression) {
+    /// Sets a hard stop and cancels what it stops; one that is over already stops nothing. A stranger can be
+    /// suppressed, too.
+    pub fn suppress(&mut self, id: &str, suppression: Suppression, now: i64) {
         let channels = suppression.channel.map_or(ALL_CHANNELS, Channel::bit);
-        let index = self.roster.find_or_add(id, hash);
+        let holds = suppression.holds(self.advance(now));
+        let index = self.roster.find_or_add(id, hash_of(id));
         self.roster.get_mut(index).suppress(suppression);
-        self.cancel_waiting(index, channels);
+        if holds {
+            self.cancel_waiting(index, channels);
+        }
     }
 
     /// Cancels the messages of a recipient that still wait on any of `channels`.
@@ -102,10 +108,22 @@ impl Shard {
         }
     }
 
+    /// The ids of campaigns with a limit to which money came back since the last call: other shards may have been
+    /// told that there is no more.
+    pub fn take_freed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.freed)
+            .into_iter()
+            .map(|index| self.campaigns[index as usize].rules.id.clone())
+            .collect()
+    }
+
     /// Takes a waiting message back: its cost, its place, its caps and its key are free again.
     fn cancel(&mut self, index: u32) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
+        if campaign.rules.limited.any() {
+            self.freed.insert(message.campaign);
+        }
         let tally = &mut campaign.tally;
         tally.messages[message.state as usize] -= 1;
         message.state = MessageState::Cancelled;

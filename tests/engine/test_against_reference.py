@@ -19,8 +19,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from engine import Engine
 from engine.errors import MadanSaraError
-from engine.local import Engine
 from tests.duel import Duel
 from tests.reference import Refused
 from tests.strategies import Dice, Draws

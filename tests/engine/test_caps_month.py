@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from engine.local import Engine
+from engine import Engine
 from tests.strategies import BY_DAY, ZONES, Choices, Dice, make_instant, make_recipient, rfc3339, some
 
 CHANNELS = ("email", "sms", "whatsapp", "instagram", "facebook", "linkedin", "twitter")
@@ -74,7 +74,7 @@ def test_no_span_of_a_simulated_month_holds_too_many(seed: int) -> None:
         body = {"campaign_id": campaign_id, "recipients": recipients} | options(dice, now)
         answers += [(campaign_id, answer) for answer in engine.send_batch(body, now)["results"]]
         if dice.chance(10):  # cancels what waits there
-            engine.suppress(dice.pick(people), dice.pick(CHANNELS), now + DAY)
+            engine.suppress(dice.pick(people), dice.pick(CHANNELS), now + DAY, None, now)
         now += dice.integer(0, 4 * HOUR)
 
     instants: dict[str, list[int]] = defaultdict(list)

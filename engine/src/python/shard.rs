@@ -15,7 +15,7 @@ use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::{NO_QUIET_HOURS, Part};
 use crate::roster::{CAMPAIGN_ZONE, Suppression};
 use crate::shard::{self, UnknownCampaign};
-use crate::slot::{hash_of, message_from_text, message_text, slot_of};
+use crate::slot::{message_from_text, message_text, slot_of};
 use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, EventType, REASONS, channels_of};
 
 impl From<UnknownCampaign> for PyErr {
@@ -222,6 +222,10 @@ impl Shard {
         Ok(spent.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect())
     }
 
+    fn take_freed(&mut self) -> Vec<String> {
+        self.inner.take_freed()
+    }
+
     fn tally<'py>(&self, py: Python<'py>, campaign_id: &str) -> PyResult<Bound<'py, PyDict>> {
         let campaign = self.campaign(campaign_id)?;
         tally_dict(py, &campaign.tally, campaign.days())
@@ -232,10 +236,17 @@ impl Shard {
         Ok(())
     }
 
-    fn suppress(&mut self, id: &str, channel: Option<u8>, until: Option<i64>, reason: Option<String>) -> PyResult<()> {
+    fn suppress(
+        &mut self,
+        id: &str,
+        channel: Option<u8>,
+        until: Option<i64>,
+        reason: Option<String>,
+        now: i64,
+    ) -> PyResult<()> {
         let channel = channel_of(channel)?;
         let suppression = Suppression { channel, until, reason: reason.map(String::into_boxed_str) };
-        self.inner.suppress(id, hash_of(id), suppression);
+        self.inner.suppress(id, suppression, now);
         Ok(())
     }
 
@@ -293,10 +304,11 @@ impl Shard {
             .map(|stop| (stop.channel.map(|channel| channel as u8), stop.until, stop.reason.as_deref()))
             .collect();
         dict.set_item("suppressions", suppressions)?;
-        let messages: Vec<_> = recipient
-            .history
-            .newest_first()
-            .map(|entry| self.message_dict(py, entry.message))
+        let messages: Vec<_> = self
+            .inner
+            .messages
+            .from_latest(recipient.latest_message)
+            .map(|message| self.message_dict(py, message))
             .collect::<PyResult<_>>()?;
         dict.set_item("messages", messages)?;
         let counted = Counted::of(&recipient.history, now);

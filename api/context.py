@@ -1,0 +1,38 @@
+"""What a handler reaches through its request: the client, the bounds and the configuration; and how it answers."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+from litestar import Request, Response
+
+from actors.client import AsyncOutreach
+from api.intake import Intake
+from engine.scalars import encode_scalar
+from engine.settings import Settings
+
+__all__ = ["AnyRequest", "answer", "intake_of", "outreach_of", "settings_of"]
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def outreach_of(request: AnyRequest) -> AsyncOutreach:
+    """The client that this application was made with."""
+    return cast("AsyncOutreach", request.app.state.outreach)
+
+
+def intake_of(request: AnyRequest) -> Intake:
+    """What reads bodies."""
+    return cast("Intake", request.app.state.intake)
+
+
+def settings_of(request: AnyRequest) -> Settings:
+    """The configuration that this application was made with."""
+    return cast("Settings", request.app.state.settings)
+
+
+def answer(value: object) -> Response[bytes]:
+    """200 with JSON: bytes as they are, anything else encoded."""
+    body = value if isinstance(value, bytes) else msgspec.json.encode(value, enc_hook=encode_scalar)
+    return Response(body, media_type="application/json", status_code=200)
