@@ -10,6 +10,7 @@ slices they hold, and then answer `unavailable`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -45,6 +46,7 @@ class Ledger:
         self._book = BudgetLedger(len(links))
         self._courses: dict[str, Course] = {}
         self._births = Births(len(links))
+        self._acquiring: dict[tuple[int, str], tuple[tuple[int, int], asyncio.Task[Grants]]] = {}
         self._recalls = Recalls(self._book, links, self._births, timeouts.recall)
         self._changes = Changes(self._book, links, self._births, timeouts.answer)
 
@@ -67,8 +69,17 @@ class Ledger:
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.
 
-        Raises `ShardUnavailable` where another shard may have what is missing and does not give it back.
+        Raises `ShardUnavailable` where another shard may have what is missing and does not give it back. A demand
+        that is repeated joins the first at once: were it to queue behind another shard's, that one's recall would
+        wait for the very grant that the first was answered with and the asker did not hear.
         """
+        place, number = (demand.shard, demand.campaign_id), (demand.incarnation, demand.sequence)
+        last = self._acquiring.get(place)
+        if last is None or last[0] != number:
+            last = self._acquiring[place] = (number, asyncio.create_task(self._acquire(demand)))
+        return await asyncio.shield(last[1])
+
+    async def _acquire(self, demand: Demand) -> Grants:
         shard, incarnation, sequence, version, campaign_id, spent, needs = demand
         course = self._course(campaign_id)
         await course.wait_for(version)

@@ -25,6 +25,7 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http="httptools",
+                proxy_headers=False,
                 access_log=False,
                 log_config=None,
                 server_header=False,

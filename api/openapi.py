@@ -85,7 +85,7 @@ def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed
     statuses |= set() if operation.open else set(_WITH_PLACE)
     statuses |= set(_WITH_BODY) if operation.body else set()
     statuses |= {400} if names else set()
-    statuses |= {401} if keyed and not operation.open else set()
+    statuses |= set() if operation.open else {401 if keyed else 403}
     summary, _, description = (handler.fn.__doc__ or "").strip().partition("\n")
     document: dict[str, Any] = {
         "operationId": operation.id,

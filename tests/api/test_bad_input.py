@@ -192,7 +192,7 @@ def test_requests_over_the_bound_are_a_429(fronts: Callable[..., Front]) -> None
 
 def start_of_a_request(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-    connection.sendall(b"POST /api/v1/outreach/send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{")
+    connection.sendall(b"POST /api/v1/outreach/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{")
     return connection
 
 
@@ -202,7 +202,7 @@ def test_bytes_over_the_bound_are_a_429(fronts: Callable[..., Front]) -> None:
         problem_of(client.post("/send", content=b" " * 2_049), 413)
         with socket.create_connection(("127.0.0.1", front.port), timeout=30) as connection:
             connection.sendall(
-                b"POST /api/v1/outreach/send HTTP/1.1\r\nHost: x\r\nContent-Length: 2048\r\n\r\n" + b" " * 1_024
+                b"POST /api/v1/outreach/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2048\r\n\r\n" + b" " * 1_024
             )
             answer = client.post("/send", content=b" " * 1_025)
             while answer.status_code == 400:  # until the server has read the first half

@@ -54,6 +54,32 @@ def test_health_and_the_document_are_open(keyed: httpx.Client, path: str) -> Non
     assert keyed.get(path).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:8080", 200),
+        ("localhost:1", 200),
+        ("[::1]", 200),
+        ("[::1]:8080", 200),
+        ("evil.example:8080", 403),
+        ("evil.example", 403),
+        ("192.168.0.1:8080", 403),
+        ("[2001:db8::1]:8080", 403),
+    ],
+)
+def test_without_a_key_only_loopback_is_answered(client: httpx.Client, host: str, status: int) -> None:
+    answer = client.get("/campaigns", headers={"Host": host})
+    assert answer.status_code == status
+    if status == 403:
+        problem_of(answer, 403)
+
+
+def test_with_a_key_any_host_is_answered(keyed: httpx.Client) -> None:
+    headers = {"Host": "outreach.example", "Authorization": "Bearer first-key"}
+    assert keyed.get("/api/v1/outreach/campaigns", headers=headers).status_code == 200
+
+
 def test_without_a_key_only_loopback_is_bound() -> None:
     with pytest.raises(ConfigurationError, match="loopback"):
         load_settings(environment={}, options={"host": "0.0.0.0"})

@@ -1,0 +1,190 @@
+"""Shards without Ray and without a core: threads, a Python balance, the real ledger and the real protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from actors.answers import ActorGone, ActorUnreachable
+from actors.ledger import Ledger
+from actors.ledger_link import LedgerLink
+from actors.standing import Demand, Report, Standing
+from actors.turn import Turn
+from engine.budget_manager import Bucket, Grants
+from engine.errors import ShardUnavailable
+from engine.ledger import Limits
+from engine.settings import Settings
+
+Row = list[tuple[Bucket, int]]
+"""What one message costs, bucket by bucket."""
+
+
+class Balance:
+    """What the core does with money, row by row."""
+
+    def __init__(self) -> None:
+        self.limits = Limits()
+        self.spent: Counter[Bucket] = Counter()
+        self.held: Counter[Bucket] = Counter()
+        self.last: set[Bucket] = set()
+        self.messages = 0
+
+    def release(self) -> dict[Bucket, int]:
+        self.held.clear()
+        self.last.clear()
+        return dict(self.spent)
+
+    def short(self, row: Row) -> list[Bucket]:
+        return [bucket for bucket, cost in row if self.limits.on(bucket) is not None and cost > self.held[bucket]]
+
+    def pay(self, row: Row) -> None:
+        for bucket, cost in row:
+            self.spent[bucket] += cost
+            if self.limits.on(bucket) is not None:
+                self.held[bucket] -= cost
+        self.messages += 1
+
+
+class ThreadShard:
+    """A shard with its two threads; also the ledger's link to it. `lag` runs before each reply of the ledger counts."""
+
+    def __init__(self, index: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.index = index
+        self.loop = loop
+        self.main, self.second = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self.ledger: Ledger
+        self.lag: Callable[[Demand], None] = lambda demand: None
+        self.hung = threading.Event()
+        self.alive = True
+        self.begin()
+
+    def begin(self) -> None:
+        self.turn = Turn()
+        self.sequence = 0
+        self.balances: dict[str, Balance] = {}
+        self.frozen: set[str] = set()
+
+    async def register(self) -> None:
+        registration = await self.ledger.register(self.index)
+        self.begin()
+        self.incarnation = registration.incarnation
+        self.link = LedgerLink(self.index, self.incarnation, self.turn, self.ask, self.superseded)
+        for standing in registration.standings:
+            self.put(standing)
+        self.alive = True
+
+    def superseded(self) -> None:
+        self.alive = False
+
+    def ask(self, demand: Demand) -> Grants:
+        answer = asyncio.run_coroutine_threadsafe(self.ledger.acquire(demand), self.loop)
+        try:
+            grants = answer.result(5)
+        finally:
+            self.lag(demand)
+        return grants
+
+    def decide(self, campaign_id: str, rows: Sequence[Row]) -> Future[list[str]]:
+        return self.main.submit(self.decide_now, campaign_id, rows)
+
+    def decide_now(self, campaign_id: str, rows: Sequence[Row]) -> list[str]:
+        with self.turn:
+            if campaign_id in self.frozen:
+                return ["unavailable"] * len(rows)
+            balance = self.balances[campaign_id]
+            answers: list[str] = []
+            while len(answers) < len(rows):
+                row = rows[len(answers)]
+                short = balance.short(row)
+                if not short:
+                    balance.pay(row)
+                    answers.append("scheduled")
+                elif balance.last.issuperset(short):
+                    answers.append("blocked")
+                elif not self.acquire(campaign_id, balance, rows[len(answers) :]):
+                    answers += ["unavailable"] * (len(rows) - len(answers))
+            return answers
+
+    def acquire(self, campaign_id: str, balance: Balance, rows: Sequence[Row]) -> bool:
+        needs: Counter[Bucket] = Counter()
+        for row in rows:
+            needs.update({bucket: cost for bucket, cost in row if balance.limits.on(bucket) is not None})
+        self.sequence += 1
+        try:
+            grants = self.link.acquire(self.sequence, campaign_id, balance.release(), dict(needs))
+        except ShardUnavailable:
+            return False
+        for bucket, (amount, last) in grants.items():
+            balance.held[bucket] += amount
+            if last:
+                balance.last.add(bucket)
+        return True
+
+    def put(self, standing: Standing) -> None:
+        campaign_id = standing.campaign.id
+        if standing.version > self.link.versions.get(campaign_id, 0):
+            balance = self.balances.setdefault(campaign_id, Balance())
+            balance.release()
+            balance.limits = Limits.of(standing.campaign)
+            self.link.versions[campaign_id] = standing.version
+            self.frozen.discard(campaign_id)
+
+    def report(self, campaign_id: str) -> Report:
+        balance = self.balances.setdefault(campaign_id, Balance())
+        return Report(self.incarnation, balance.release(), balance.messages)
+
+    # ---- as the ledger's link ---------------------------------------------------------------------------
+
+    async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Report]) -> Report:
+        if self.hung.is_set():
+            await asyncio.sleep(3600)
+        if not self.alive:
+            raise ActorUnreachable("dead")
+        return await self.loop.run_in_executor(thread, work)
+
+    async def release(self, campaign_id: str, sequence: int) -> Report:
+        def work() -> Report:
+            self.link.wait_until_granted(campaign_id, sequence, 5)
+            with self.turn:
+                return self.report(campaign_id)
+
+        return await self.on(self.second, work)
+
+    async def put_campaign(self, standing: Standing) -> Report:
+        def work() -> Report:
+            with self.turn:
+                self.put(standing)
+                return self.report(standing.campaign.id)
+
+        return await self.on(self.main, work)
+
+    async def freeze(self, campaign_id: str) -> Report:
+        def work() -> Report:
+            with self.turn:
+                self.frozen.add(campaign_id)
+                return self.report(campaign_id)
+
+        return await self.on(self.main, work)
+
+    async def thaw(self, campaign_id: str) -> None:
+        self.frozen.discard(campaign_id)
+
+
+class GoneShard(ThreadShard):
+    """One that is dead for good whenever the ledger calls."""
+
+    async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Report]) -> Report:
+        raise ActorGone("gone")
+
+
+async def start_shards(settings: Settings, kinds: Sequence[type[ThreadShard]]) -> tuple[Ledger, list[ThreadShard]]:
+    loop = asyncio.get_running_loop()
+    shards = [kind(index, loop) for index, kind in enumerate(kinds)]
+    ledger = Ledger(settings, shards)
+    for shard in shards:
+        shard.ledger = ledger
+        await shard.register()
+    return ledger, shards
