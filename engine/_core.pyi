@@ -5,7 +5,7 @@ codes: places in the tuples of words below. A bucket is a pair (kind, key): (0, 
 (2, day) the money of a local day of the campaign's, (3, day) the messages of that day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +33,69 @@ ANSWER_LAYOUT: list[tuple[str, str]]
 """Name and numpy type of each column of an answer (`Admission.answer`), in order.
 
 An answer is the number of rows as u32 and then the columns, little-endian, without padding."""
+
+class RequestParser:
+    """Turns bodies into requests, in one pass and without a Python object per recipient.
+
+    Raises `engine.errors.RequestError`, which names each fault (100 at most) by its path: 400 for what is not JSON
+    (UTF-8, up to 64 levels deep, no field twice, nothing after it) and for anything wrong outside a recipient, 413
+    for more than 100,000 recipients or 64 MiB, 422 for a wrong recipient where it is the only one."""
+
+    def __init__(self, zones: Sequence[str], shards: int) -> None:
+        """`zones` by code (`kernels.ZONE_NAMES`), 65,535 at most; 1 to 1,024 shards, else ValueError."""
+
+    def parse_batch(self, body: bytes) -> Request:
+        """The body of `POST /send-batch`. Wrong recipients are marked in the request, not refused."""
+
+    def parse_send(self, body: bytes) -> Request:
+        """The body of `POST /send`: a request of one valid recipient."""
+
+    def parse_profile(self, recipient_id: str, body: bytes) -> Request:
+        """The body of `PUT /recipients/{id}`: a request of one valid recipient and no campaign."""
+
+class Request:
+    """A body that was read: the recipients by shard, and their order. Made by `RequestParser` alone.
+
+    Answers map a shard to what its `Admission.answer` gave for `part`. One that is None, missing or does not fit
+    makes the recipients of its shard `unavailable`."""
+
+    @property
+    def campaign_id(self) -> str:
+        """Empty in a profile."""
+
+    @property
+    def size(self) -> int:
+        """How many recipients there are, the invalid ones too."""
+
+    @property
+    def shards(self) -> list[int]:
+        """The shards with at least one valid recipient, ascending."""
+
+    def part(self, shard: int, now: int) -> bytes:
+        """The recipients of a shard in the order of the input, as `Shard.admit` takes them.
+
+        Raises IndexError if there is no such shard."""
+
+    def render_batch(self, answers: Mapping[int, bytes | None], batch_id: str) -> bytes:
+        """The JSON that `POST /send-batch` answers, results in the order of the input."""
+
+    def render_send(self, answer: bytes | None) -> bytes:
+        """The JSON of the one decision that `POST /send` answers."""
+
+    def tally(self, answers: Mapping[int, bytes | None]) -> list[tuple[str, str, int]]:
+        """(status, label, count) of each outcome that occurs: the label is the channel where scheduled, the reason
+        where blocked, else empty."""
+
+def check_json(body: bytes) -> None:
+    """Checks any body: UTF-8, one JSON value of up to 64 levels, no key twice, nothing after it.
+
+    Raises `RequestError` (400; 413 above 64 MiB)."""
+
+def slot_of(id: str) -> int:
+    """The slot [0, 1024) of a recipient's id; its shard is the slot modulo the number of shards."""
+
+def message_shard(message_id: str, shards: int) -> int | None:
+    """The shard of a message by the slot in its id; None if this is no message's id."""
 
 class Admission:
     """A part that is being decided. `len()` is its number of recipients."""

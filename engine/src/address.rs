@@ -2,6 +2,7 @@
 
 use email_address::{EmailAddress, Options};
 
+use crate::recipient::has_control;
 use crate::words::Channel;
 
 /// No channel takes a longer one (the longest e-mail address: 64 bytes, `@`, 255 bytes).
@@ -12,7 +13,7 @@ const HANDLE_BYTES_MAX: usize = 256;
 
 /// Whether the channel could use the address.
 pub fn is_usable(channel: Channel, address: &str) -> bool {
-    if address.len() > BYTES_MAX || address.chars().any(breaks_a_line) {
+    if address.len() > BYTES_MAX || breaks_a_line(address) {
         return false;
     }
     match channel {
@@ -39,14 +40,14 @@ pub fn warning(channel: Channel) -> &'static str {
     }
 }
 
-/// Control characters, and the two separators that are line breaks without being control characters.
-fn breaks_a_line(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+/// Whether it holds a control character, or one of the two separators that break lines without being one.
+fn breaks_a_line(address: &str) -> bool {
+    has_control(address) || !address.is_ascii() && address.contains(['\u{2028}', '\u{2029}'])
 }
 
 /// An address by RFC 5321 with a dotted domain; neither a name around it nor white space in it.
 fn is_email(address: &str) -> bool {
-    let bare = !address.contains(|character: char| character.is_whitespace() || matches!(character, '<' | '>'));
+    let bare = !address.bytes().any(|byte| matches!(byte, b' ' | b'<' | b'>'));
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
     bare && EmailAddress::parse_with_options(address, options).is_ok()
 }
@@ -65,7 +66,9 @@ mod tests {
 
     #[test]
     fn emails() {
-        for usable in ["ana@example.com", "a.b+c@mail.example.co", "o'hara@x-y.org", "é@exämple.com"] {
+        for usable in
+            ["ana@example.com", "a.b+c@mail.example.co", "o'hara@x-y.org", "é@exämple.com", "\u{7530}@\u{4f8b}.jp"]
+        {
             assert!(is_usable(Channel::Email, usable), "{usable}");
         }
         for unusable in [
@@ -83,6 +86,8 @@ mod tests {
             "Ana <ana@example.com>",
             " <ana@example.com>",
             " ana@example.com",
+            "ana@exam\u{3000}ple.com",
+            "\"a b\"@example.com",
             "ana@[127.0.0.1]",
             "ana@example.com\u{2028}",
             "ana@-example.com",

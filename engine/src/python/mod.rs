@@ -1,21 +1,19 @@
 //! The boundary to Python: module `engine._core`. `engine/_core.pyi` is its book.
 
+mod request;
 mod shard;
 
 use pyo3::prelude::*;
 
 use crate::words;
 
-mod request;
-
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
+    use super::request::{Request, RequestParser, check_json, message_shard, slot_of};
+    #[pymodule_export]
     use super::shard::{Admission, Shard};
     use super::*;
-
-    #[pymodule_export]
-    use super::request::{Request, RequestParser, check_json, message_shard, slot_of};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyMapping};
 
 use crate::fault::Fault;
 use crate::replies::Replies;
@@ -90,7 +90,7 @@ impl Request {
     fn render_batch<'py>(
         &self,
         py: Python<'py>,
-        answers: &Bound<'py, PyDict>,
+        answers: &Bound<'py, PyMapping>,
         batch_id: &str,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let answers = by_shard(answers)?;
@@ -103,14 +103,18 @@ impl Request {
         PyBytes::new(py, &render::send(&self.0, &Replies::read(&self.0, |_| answer)))
     }
 
-    fn tally(&self, py: Python<'_>, answers: &Bound<'_, PyDict>) -> PyResult<Vec<(&'static str, &'static str, u32)>> {
+    fn tally(
+        &self,
+        py: Python<'_>,
+        answers: &Bound<'_, PyMapping>,
+    ) -> PyResult<Vec<(&'static str, &'static str, u32)>> {
         let answers = by_shard(answers)?;
         Ok(py.detach(|| render::tally(&self.0, &self.replies(&answers))))
     }
 }
 
-fn by_shard(answers: &Bound<'_, PyDict>) -> PyResult<HashMap<u32, Option<PyBackedBytes>>> {
-    answers.iter().map(|(shard, answer)| Ok((shard.extract()?, answer.extract()?))).collect()
+fn by_shard(answers: &Bound<'_, PyMapping>) -> PyResult<HashMap<u32, Option<PyBackedBytes>>> {
+    answers.items()?.iter().map(|item| item.extract()).collect()
 }
 
 #[pyfunction]
