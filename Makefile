@@ -32,6 +32,7 @@ test-long: $(VENV)/.built ## a million decisions against the reference model
 
 bench: $(VENV)/.built ## measures against the targets (ARGS="--only http_send --json FILE")
 	@$(BIN)/madan-sara bench $(ARGS)
+	@$(if $(ARGS),,$(BIN)/pytest bench/micro -q -o addopts=--import-mode=importlib --benchmark-columns=median,iqr,rounds)
 
 lint: $(VENV)/.built ## ruff, mypy, import layers, rustfmt, clippy
 	$(BIN)/ruff check .

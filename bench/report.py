@@ -141,7 +141,7 @@ def _hours(hours: dict[str, list[int]], console: Console) -> None:
 def _speed(figures: dict[str, Any]) -> Table:
     targets, batch, single = figures["targets"], figures["batch"], figures["single"]
     a_minute = batch["decisions_per_second"] * 60
-    table = _table("Speed over HTTP, one request at a time, beside the original's targets", "", "here", "target")
+    table = _table("Speed over HTTP, beside the original's targets", "", "here", "target")
     table.add_row(
         f"decisions a minute (batches to {batch['largest']:,})",
         f"[bold]{a_minute:,}[/] ({a_minute / targets['messages_per_minute']:,.0f} ×)",

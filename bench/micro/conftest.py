@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kernels
+from bench.population import ZONES
 
 RECIPIENTS = 10_000
 NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
@@ -13,7 +14,7 @@ NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
 
 @pytest.fixture(scope="session")
 def batch() -> SimpleNamespace:
-    """10,000 recipients of mixed zones, profiles and preferences; half of them with a clock change ahead."""
+    """10,000 recipients with the zones of `bench.population`, on any set of channels."""
     kernels.warm_up()
     chance = np.random.default_rng(7)
     n = RECIPIENTS
@@ -22,7 +23,7 @@ def batch() -> SimpleNamespace:
         candidates=chance.integers(1, 128, n, dtype=np.uint8),
         customer_type=chance.integers(0, 2, n, dtype=np.uint8),
         device=chance.integers(0, 4, n, dtype=np.uint8),
-        zone=chance.integers(0, len(kernels.ZONE_NAMES), n, dtype=np.uint16),
+        zone=chance.choice(np.array([kernels.ZONE_INDEX[name] for name in ZONES], dtype=np.uint16), n),
         quiet_start=np.full(n, 21 * 60, dtype=np.int16),
         quiet_end=np.full(n, 8 * 60, dtype=np.int16),
         spread=chance.integers(0, 2**63, n, dtype=np.uint64),
