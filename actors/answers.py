@@ -10,11 +10,15 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTa
 
 from engine.errors import MadanSaraError, ShardUnavailable
 
-__all__ = ["ActorGone", "ActorUnreachable", "answer_of", "wait_for_answer"]
+__all__ = ["ActorGone", "ActorUnreachable", "NoAnswerInTime", "answer_of", "wait_for_answer"]
 
 
 class ActorUnreachable(ShardUnavailable):
     """No answer: the call may have run or not, or may yet run; the actor may come back."""
+
+
+class NoAnswerInTime(ActorUnreachable):
+    """The actor lives, as far as is known."""
 
 
 class ActorGone(ShardUnavailable):
@@ -47,4 +51,4 @@ def _meaning(error: Exception, who: str, timeout_s: float) -> Exception:
             return ActorGone(f"The {who} is gone for good.")
         case RayActorError():
             return ActorUnreachable(f"The {who} is starting again.")
-    return ActorUnreachable(f"The {who} did not answer within {timeout_s:g} s.")
+    return NoAnswerInTime(f"The {who} did not answer within {timeout_s:g} s.")

@@ -107,7 +107,6 @@ def _connect(address: str) -> bool:
     quiet: dict[str, Any] = {
         "namespace": NAMESPACE,
         "logging_level": logging.ERROR,
-        "configure_logging": True,
     }
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == "local":

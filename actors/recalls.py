@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from actors.answers import ActorGone, ActorUnreachable
+from actors.answers import ActorGone, ActorUnreachable, NoAnswerInTime
 from actors.shard_link import ShardLink
 from engine.errors import ShardUnavailable
 from engine.ledger import BudgetLedger
@@ -60,9 +60,10 @@ class Recalls:
             report = await self._links[shard].release(campaign_id, sequence)
         except ActorGone:
             self._book.write_off(shard)
-        except ActorUnreachable:
-            await birth.wait()
+        except ActorUnreachable as error:
+            if not isinstance(error, NoAnswerInTime):
+                await birth.wait()
         except ShardUnavailable:
-            return  # it still holds its slice; whoever needs it asks again
+            return  # it still holds its slice, as does one too slow; whoever needs that asks again
         else:
             self._book.recalled(shard, report.incarnation, sequence, campaign_id, report.spent)

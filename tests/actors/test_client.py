@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 
 from actors import Outreach
 from actors.client import AsyncOutreach
@@ -131,6 +132,20 @@ def test_a_data_job_sends_in_plain_calls_and_in_coroutines(cluster: Cluster) -> 
     with pytest.raises(RequestError):
         outreach.send("job", make_recipient("job-6"), urgency="whenever")
     outreach.close()
+
+
+def test_a_task_of_the_same_ray_sends(cluster: Cluster) -> None:
+    asyncio.run(put(cluster.client(), "task", urgency="high"))
+
+    @ray.remote(num_cpus=0)
+    def work(numbers: list[int]) -> list[str]:
+        outreach = Outreach.connect()
+        answer = outreach.send_batch("task", [make_recipient(f"task-{number}") for number in numbers])
+        return [result["status"] for result in answer["results"]]
+
+    assert ray.get([work.remote([1, 2]), work.remote([3])], timeout=OTHER_PROCESS_TIMEOUT_S) == [
+        ["scheduled", "scheduled"], ["scheduled"]
+    ]  # fmt: skip
 
 
 def test_another_process_of_the_same_user_joins(cluster: Cluster) -> None:

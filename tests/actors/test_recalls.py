@@ -13,6 +13,7 @@ import pytest
 from actors.answers import ActorUnreachable
 from actors.ledger import Ledger
 from actors.standing import Demand
+from actors.timeouts import ACQUIRE_ATTEMPTS, Timeouts
 from engine.config import default_settings
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
 from engine.model import Campaign, decode_campaign
@@ -258,3 +259,9 @@ async def test_the_manual_clock_goes_forward_only(start: Start) -> None:
     with pytest.raises(Conflict, match="1970-01-01T00:01:40Z"):
         await ledger.set_clock(99)
     assert await ledger.now() == 100
+
+
+def test_whoever_waits_for_others_outlasts_them() -> None:
+    timeouts = Timeouts.of(default_settings())
+    assert timeouts.release < timeouts.recall < timeouts.acquire
+    assert ACQUIRE_ATTEMPTS * timeouts.acquire < timeouts.answer
