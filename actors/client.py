@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.answers import answer_of
-from actors.gather import Gatherer
+from actors.gather import Call, Gatherer
 from actors.ledger import LEDGER_NAME
 from actors.shard_link import shard_name
 from actors.standing import Part, Standing
@@ -197,7 +197,7 @@ class AsyncOutreach:
             raise outcome
         return outcome
 
-    def _decider(self, shard: int) -> Any:
+    def _decider(self, shard: int) -> Call:
         async def decide(parts: list[Part]) -> list[bytes | MadanSaraError]:
             outcomes: list[bytes | MadanSaraError] = await self._ask_shard(shard, "decide", parts)
             return outcomes

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from actors.standing import Part
 from engine.errors import MadanSaraError, Overloaded
 
-__all__ = ["PARTS_MAX", "WAITING_MAX", "Gatherer"]
+__all__ = ["PARTS_MAX", "WAITING_MAX", "Call", "Gatherer"]
 
 PARTS_MAX = 256
 """In one call, so that no call outlasts its timeout."""
@@ -22,13 +22,14 @@ WAITING_MAX = 2048
 """Beyond it a send is refused."""
 
 PartAnswer = bytes | MadanSaraError
+Call = Callable[[list[Part]], Awaitable[Sequence[PartAnswer]]]
+"""Sends parts and returns what became of each, in order, or raises for all."""
 
 
 class Gatherer:
     """The single sends of one client to one shard. Lives on one event loop."""
 
-    def __init__(self, call: Callable[[list[Part]], Awaitable[Sequence[PartAnswer]]]) -> None:
-        """`call` sends parts and returns what became of each, in order, or raises for all."""
+    def __init__(self, call: Call) -> None:
         self._call = call
         self._waiting: deque[tuple[Part, asyncio.Future[bytes]]] = deque()
         self._sending: asyncio.Task[None] | None = None

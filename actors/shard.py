@@ -28,6 +28,7 @@ from engine.errors import MadanSaraError, ShardUnavailable
 from engine.event import Event
 from engine.orchestrator import Orchestrator
 from engine.settings import Settings
+from engine.status import Tally
 from kernels import warm_up
 
 __all__ = ["Shard"]
@@ -112,7 +113,7 @@ class Shard:
         with self._alive() as life:
             return life.core.recipient(recipient_id, now)
 
-    def tally(self, campaign_id: str) -> dict[str, Any]:
+    def tally(self, campaign_id: str) -> Tally:
         """See `engine.status.build_status`."""
         with self._alive() as life:
             return life.core.tally(campaign_id)

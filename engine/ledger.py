@@ -13,6 +13,7 @@ The book only counts. Recalling slices from shards that sit on them is the work 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from engine.errors import MadanSaraError, ShardUnavailable, UnknownCampaign
 from engine.model import Budget, Campaign
 
 __all__ = ["BudgetLedger", "Limits", "Superseded"]
+
+logger = logging.getLogger("madan_sara.ledger")
 
 PLENTY = 4
 """With plenty left, a grant is up to so many times what was asked for, to save the next calls."""
@@ -167,7 +170,9 @@ class BudgetLedger:
         for bucket in entry.spent.keys() | entry.held.keys() | spent.keys():
             before, held, after = entry.spent[bucket], entry.held[bucket], spent.get(bucket, 0)
             if account.limits.on(bucket) is not None and after > before + held:
-                self._imbalances.append(f"{campaign_id} {bucket}: shard {shard} spent {after - before} and held {held}")
+                fault = f"{campaign_id} {bucket}: shard {shard} spent {after - before} and held {held}"
+                logger.error("the budget does not balance: %s", fault)
+                self._imbalances.append(fault)
             account.settled[bucket] += after - before
             account.outstanding[bucket] -= held
         entry.spent = Counter({bucket: amount for bucket, amount in spent.items() if amount})

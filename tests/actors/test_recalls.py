@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 import pytest
 
-from actors.answers import ActorUnreachable
+from actors.answers import ActorGone, ActorUnreachable
 from actors.ledger import Ledger
 from actors.standing import Demand
 from actors.timeouts import ACQUIRE_ATTEMPTS, Timeouts
@@ -156,7 +156,7 @@ async def test_what_a_dead_shard_held_counts_as_spent(start: Start) -> None:
     assert held > 0
     shards[0].alive = False
     decided = asyncio.create_task(decide_all(shards, "c", [(1, [row] * 400)]))
-    await asyncio.to_thread(shards[1].main.submit(lambda: None).cancel)
+    await shards[0].called_in_vain.wait()
     await shards[0].register()
     assert (await decided)["scheduled"] == (1000 - held - 2 * COST) // COST
     assert (await ledger.spent("c"))[(0, 0)] == 2 * COST + held
@@ -168,6 +168,22 @@ async def test_a_shard_that_is_gone_for_good_holds_nobody_up(start: Start) -> No
     ledger, shards = await start(ThreadShard, GoneShard)
     await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(5 * COST)}}))
     assert await decide_all(shards, "c", [(0, [ROWS["total"][0]] * 7)]) == Counter(scheduled=5, blocked=2)
+
+
+async def test_without_a_ledger_held_slices_go_on_and_then_nobody_guesses(start: Start) -> None:
+    ledger, shards = await start(ThreadShard)
+    await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(100 * COST)}}))
+    row = ROWS["total"][0]
+    assert await decide_all(shards, "c", [(0, [row] * 10)]) == Counter(scheduled=10)
+    held = shards[0].balances["c"].held[(0, 0)] // COST
+    assert held > 0
+
+    def die(demand: Demand) -> None:
+        raise ActorGone("the ledger is gone for good")
+
+    shards[0].lag = die
+    assert await decide_all(shards, "c", [(0, [row] * held)]) == Counter(scheduled=held)
+    assert await decide_all(shards, "c", [(0, [row])]) == Counter(unavailable=1)
 
 
 async def test_an_earlier_life_is_told_that_it_is_over(start: Start) -> None:

@@ -58,6 +58,7 @@ class ThreadShard:
         self.ledger: Ledger
         self.lag: Callable[[Demand], None] = lambda demand: None
         self.hung = threading.Event()
+        self.called_in_vain = asyncio.Event()
         self.alive = True
         self.begin()
 
@@ -142,6 +143,7 @@ class ThreadShard:
         if self.hung.is_set():
             await asyncio.sleep(3600)
         if not self.alive:
+            self.called_in_vain.set()
             raise ActorUnreachable("dead")
         return await self.loop.run_in_executor(thread, work)
 
