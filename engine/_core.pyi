@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.rules import Rules
+from engine.status import Tally
 
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
@@ -160,7 +161,7 @@ class Shard:
     def take_freed(self) -> list[str]:
         """Campaigns with a limit to which money came back since the last call."""
 
-    def tally(self, campaign_id: str) -> dict[str, Any]:
+    def tally(self, campaign_id: str) -> Tally:
         """What a campaign did here; see `engine.status.build_status`."""
 
     def merge_profiles(self, part: bytes) -> None:

@@ -25,6 +25,7 @@ from engine.event import Event
 from engine.model import Campaign, CampaignLimits
 from engine.rules import Rules, rules_of
 from engine.send_time_scheduler import SendTimeScheduler
+from engine.status import Tally
 from engine.views import message_view, recipient_view
 
 __all__ = ["Orchestrator"]
@@ -108,7 +109,7 @@ class Orchestrator:
         raw = self._shard.recipient(recipient_id, now, caps.daily_cap, caps.weekly_cap, gaps_s)
         return None if raw is None else recipient_view(raw, now, caps)
 
-    def tally(self, campaign_id: str) -> dict[str, Any]:
+    def tally(self, campaign_id: str) -> Tally:
         """What the campaign did on this shard, as `engine.status.build_status` takes it."""
         if not self.knows(campaign_id):
             raise UnknownCampaign(campaign_id)
