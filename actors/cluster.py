@@ -13,7 +13,7 @@ import ray
 from actors.answers import wait_for_answer
 from actors.client import AsyncOutreach
 from actors.ledger import LEDGER_NAME, LedgerActor
-from actors.machine import bind_to_loopback, found_cluster, require_token
+from actors.machine import bind_to_loopback, found_cluster, offer_token, require_token
 from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
 from actors.timeouts import START_TIMEOUT_S
@@ -114,6 +114,7 @@ def _connect(address: str) -> bool:
         bind_to_loopback()
         ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         return True
+    offer_token()
     found = found_cluster(address)
     if found is None:
         raise ConfigurationError("address", "takes auto only where a Ray cluster runs on this machine")

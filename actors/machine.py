@@ -14,7 +14,7 @@ from ray._raylet import Config  # type: ignore[attr-defined]
 from engine.config import is_loopback
 from engine.errors import ConfigurationError
 
-__all__ = ["bind_to_loopback", "found_cluster", "require_token"]
+__all__ = ["bind_to_loopback", "found_cluster", "offer_token", "require_token"]
 
 TOKEN_PATH = Path(".ray", "auth_token")
 """Where Ray looks for its token, below the home directory, unless told otherwise."""
@@ -48,6 +48,12 @@ def require_token() -> None:
         raise ConfigurationError(
             "RAY_AUTH_TOKEN_PATH", f"takes a file with a token; {path}: {error.strerror}"
         ) from None
+
+
+def offer_token() -> None:
+    """Has this process show the user's token, if there is one, to the Ray that it joins."""
+    if "RAY_AUTH_MODE" not in os.environ and (Path.home() / TOKEN_PATH).exists():
+        require_token()
 
 
 def bind_to_loopback() -> None:

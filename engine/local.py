@@ -134,11 +134,12 @@ class Engine:
         self.ledger.report(shard, INCARNATION, campaign_id, self.shards[shard].release(campaign_id))
 
     def _set(self, campaign: Campaign, paused: bool) -> None:
-        self.ledger.set_limits(campaign.id, Limits.of(campaign))
+        if campaign.id not in self._campaigns:
+            self.ledger.set_limits(campaign.id, Limits())
+        # What was spent so far must be known before new limits are counted from it.
         for index, shard in enumerate(self.shards):
             shard.put_campaign(campaign, paused)
             self.recall(index, campaign.id)
-        # Once more, now that what was spent without a limit is known, too.
         self.ledger.set_limits(campaign.id, Limits.of(campaign))
         self._campaigns[campaign.id] = (campaign, paused)
 
