@@ -82,9 +82,7 @@ class Orchestrator:
         """Keeps what a part says of its recipients, without deciding anything."""
         self._shard.merge_profiles(part)
 
-    def suppress(
-        self, recipient_id: str, channel: int | None, until: int | None, reason: str | None, now: int
-    ) -> None:
+    def suppress(self, recipient_id: str, channel: int | None, until: int | None, reason: str | None, now: int) -> None:
         """Stops a channel (None: all) in [now, until) for a recipient, known or not, and cancels what waits there."""
         self._shard.suppress(recipient_id, channel, until, reason, now)
 
