@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.answers import Conversion, Outcome, micros
-from bench.journey import DAY, HOUR, local_offsets
+from bench.journey import DAY, HOUR, Int64s, local_offsets
 
 WEEK = 7 * DAY
 GAP = 4 * HOUR
@@ -82,11 +82,17 @@ def check_duplicates(outcomes: Iterable[Outcome], campaigns: Campaigns) -> list[
     return faults
 
 
-def check_budgets(outcomes: Sequence[Outcome], campaigns: Campaigns) -> list[str]:
-    """Total, per-channel and daily money and daily messages; the day is the local one of the message."""
+def check_budgets(
+    outcomes: Sequence[Outcome], campaigns: Campaigns, offsets: Callable[[Int64s], Int64s] = local_offsets
+) -> list[str]:
+    """Total, per-channel and daily money and daily messages; the day is the campaign's local one of the message.
+
+    `offsets` gives the seconds to add to instants to get the campaigns' wall time, New York's if not said.
+    """
     spent: Counter[tuple[str, str, object]] = Counter()
     messages: Counter[tuple[str, int]] = Counter()
-    days = _local(outcomes) // DAY
+    at = _instants(outcomes)
+    days = (at + offsets(at)) // DAY
     for outcome, day in zip(outcomes, days.tolist(), strict=True):
         if outcome.at is None:
             continue
@@ -110,7 +116,8 @@ def check_budgets(outcomes: Sequence[Outcome], campaigns: Campaigns) -> list[str
 def check_times(outcomes: Sequence[Outcome], campaigns: Campaigns) -> list[str]:
     """Not in the past, inside the send window, outside quiet hours, and rightly told as local time."""
     faults = []
-    minutes = _local(outcomes) % DAY // MINUTE
+    at = _instants(outcomes)
+    minutes = (at + local_offsets(at)) % DAY // MINUTE
     for outcome, minute in zip(outcomes, minutes.tolist(), strict=True):
         if outcome.at is None:
             continue
@@ -170,10 +177,9 @@ def check_statuses(outcomes: Iterable[Outcome], converted: Iterable[Conversion],
     return faults
 
 
-def _local(outcomes: Sequence[Outcome]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """New York wall time of each message in seconds; of what has no instant, some number."""
-    at = np.array([outcome.at if outcome.at is not None else 0 for outcome in outcomes], dtype=np.int64)
-    return at + local_offsets(at)
+def _instants(outcomes: Sequence[Outcome]) -> Int64s:
+    """The instant of each message; of what has none, the epoch."""
+    return np.array([outcome.at if outcome.at is not None else 0 for outcome in outcomes], dtype=np.int64)
 
 
 def _minutes(text: str) -> int:

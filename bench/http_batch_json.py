@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bench import checks
 from bench.answers import BatchAnswer, Outcome, dollars, micros
@@ -38,21 +39,24 @@ SCARCE_MESSAGES = 5_000
 
 def http_batch_json() -> Result:
     """Closed loop with four batches in flight; every answer of every repeat checked afterwards."""
-    warm_up = [batch_body(CAMPAIGN, BATCHES * BATCH + index * BATCH, BATCH) for index in range(2)]
+    strangers = range(BATCHES * BATCH, (BATCHES + 2) * BATCH, BATCH)
+    warm_up = [batch_body(CAMPAIGN, first, BATCH) for first in strangers]
     bodies = [batch_body(CAMPAIGN, index * BATCH, BATCH) for index in range(BATCHES)]
     rounds: list[tuple[float, list[bytes]]] = []
     with Server("--clock", "manual") as server, Load(server) as load:
         load.first.set_clock(as_utc(FIRST_DAY))
         load.first.put(f"/campaigns/{CAMPAIGN}", CAMPAIGN_BODY)
-        load.send(warm_up)
+        _, warmed = load.send(warm_up)
         for day in range(REPEATS + 1):
             load.first.set_clock(as_utc(FIRST_DAY + day * DAY))
             rounds.append(load.send(bodies))
         status = load.first.get(f"/campaigns/{CAMPAIGN}/status")
         load.first.put(f"/campaigns/{SCARCE}", _scarce_body())
         scarce = load.first.post("/send-batch", batch_body(SCARCE, 10 * BATCHES * BATCH, BATCH))
-    warmed = len(warm_up) * BATCH
-    blocked = _check(rounds, status, warmed, scarce)
+    answered = [(first, FIRST_DAY, raw) for first, raw in zip(strangers, warmed, strict=True)]
+    for day, (_, answers) in enumerate(rounds):
+        answered += [(index * BATCH, FIRST_DAY + day * DAY, raw) for index, raw in enumerate(answers)]
+    blocked = _check(answered, status, scarce)
     rates = [BATCHES * BATCH / seconds for seconds, _ in rounds]
     known, middle = sorted(rates[1:]), median(rates[1:])
     return Result(
@@ -114,34 +118,29 @@ def _scarce_body() -> dict[str, Any]:
             "budget": {"total": dollars(SCARCE_MESSAGES * 1000)}}  # fmt: skip
 
 
-def _check(
-    rounds: list[tuple[float, list[bytes]]], status: dict[str, Any], warmed: int, scarce: bytes
-) -> dict[str, int]:
-    """Everyone answered once and in order, counts right, caps, gaps, keys and budgets kept; blocked by reason."""
+def _check(answered: list[tuple[int, int, bytes]], status: dict[str, Any], scarce: bytes) -> dict[str, int]:
+    """Checks every answer; (first person, now, answer) each, in the order of the decisions. Blocked by reason.
+
+    Everyone answered once and in order, counts right, caps, gaps, keys and budgets kept, status their sum.
+    """
     decoder = msgspec.json.Decoder(BatchAnswer)
     outcomes: list[Outcome] = []
-    blocked: dict[str, int] = defaultdict(int)
-    for day, (_, answers) in enumerate(rounds):
-        for index, raw in enumerate(answers):
-            answer = decoder.decode(raw)
-            check_batch(answer, index * BATCH)
-            for reason, count in answer.reasons.items():
-                blocked[reason] += count
-            outcomes += _outcomes(answer, index * BATCH, FIRST_DAY + day * DAY)
+    for first, now, raw in answered:
+        answer = decoder.decode(raw)
+        check_batch(answer, first)
+        outcomes += _outcomes(answer, first, now)
     campaigns = {CAMPAIGN: CAMPAIGN_BODY}
-    faults = [*checks.check_caps(outcomes, campaigns), *checks.check_duplicates(outcomes, campaigns)]
-    committed = micros(status["budget"]["committed"])
-    messages = sum(status["messages"].values())
-    scheduled = sum(outcome.at is not None for outcome in outcomes)
-    if not scheduled <= messages <= scheduled + warmed:
-        faults.append(f"status counts {messages} messages of {scheduled}")
-    if committed > micros(CAMPAIGN_BODY["budget"]["total"]):
-        faults.append(f"{committed} micro-units are over the budget")
+    faults = [
+        *checks.check_caps(outcomes, campaigns),
+        *checks.check_duplicates(outcomes, campaigns),
+        *checks.check_budgets(outcomes, campaigns, offsets=np.zeros_like),
+        *checks.check_statuses(outcomes, [], {CAMPAIGN: status}),
+    ]
     if decoder.decode(scarce).counts["scheduled"] != SCARCE_MESSAGES:
         faults.append(f"money for {SCARCE_MESSAGES} messages gave {decoder.decode(scarce).counts}")
     if faults:
         raise AnswersWrong(f"{len(faults)} faults, the first: {faults[0]}")
-    return dict(blocked)
+    return dict(Counter(outcome.reason for outcome in outcomes if outcome.reason is not None))
 
 
 def check_batch(answer: BatchAnswer, first: int) -> None:
