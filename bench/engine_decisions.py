@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.answers import BatchAnswer
-from bench.http_batch_json import BATCH, BATCHES, CAMPAIGN, CAMPAIGN_BODY, FIRST_DAY, REPEATS, check_batch
+from bench.http_batch_json import (
+    BATCH,
+    BATCHES,
+    CAMPAIGN,
+    CAMPAIGN_BODY,
+    FIRST_DAY,
+    REPEATS,
+    check_batch,
+    dedup_key,
+)
 from bench.journey import DAY
-from bench.population import batch_body
+from bench.population import batch_body, people
 from bench.result import AnswersWrong, Result
 
 if TYPE_CHECKING:
@@ -24,14 +33,14 @@ def engine_decisions() -> Result:
     """The same people and days as `http_batch_json`, without Ray and HTTP, in this process."""
     from engine import Engine  # noqa: PLC0415 - compiles kernels, so only when asked for
 
-    bodies = [batch_body(CAMPAIGN, index * BATCH, BATCH) for index in range(BATCHES)]
+    crowd = [people(index * BATCH, BATCH) for index in range(BATCHES)]
     engine = Engine()
     engine.put_campaign({"id": CAMPAIGN, **CAMPAIGN_BODY})
-    engine.send_batch_json(batch_body(CAMPAIGN, BATCHES * BATCH, BATCH), FIRST_DAY)
-    rounds = [_round(engine, bodies, FIRST_DAY + day * DAY) for day in range(REPEATS + 1)]
+    engine.send_batch_json(batch_body(CAMPAIGN, dedup_key(0), people(BATCHES * BATCH, BATCH)), FIRST_DAY)
+    rounds = [_round(engine, crowd, day) for day in range(REPEATS + 1)]
     _check(engine, rounds[-1][1], FIRST_DAY + REPEATS * DAY)
-    people = BATCHES * BATCH
-    rates = {stage: [people / seconds[stage] for seconds, _ in rounds] for stage in STAGES}
+    decisions = BATCHES * BATCH
+    rates = {stage: [decisions / seconds[stage] for seconds, _ in rounds] for stage in STAGES}
     known, first = sorted(rates["decide"][1:]), rates["decide"][0]
     middle = median(known)
     return Result(
@@ -56,9 +65,10 @@ def engine_decisions() -> Result:
     )
 
 
-def _round(engine: Engine, bodies: list[bytes], now: int) -> tuple[dict[str, float], list[bytes]]:
-    """Seconds in each stage over all bodies, and the answers."""
-    seconds, answers = dict.fromkeys(STAGES, 0.0), []
+def _round(engine: Engine, crowd: list[bytes], day: int) -> tuple[dict[str, float], list[bytes]]:
+    """Seconds in each stage over everyone, and the answers."""
+    seconds, answers, now = dict.fromkeys(STAGES, 0.0), [], FIRST_DAY + day * DAY
+    bodies = [batch_body(CAMPAIGN, dedup_key(day), some) for some in crowd]
     for body in bodies:
         began = perf_counter()
         request = engine.router.parse_batch(body)

@@ -66,10 +66,15 @@ def recipient(number: int) -> dict[str, Any]:
     return person
 
 
-def batch_body(campaign_id: str, first: int, size: int) -> bytes:
-    """A `/send-batch` request for the people `first` to `first + size - 1`, encoded."""
-    people = [recipient(number) for number in range(first, first + size)]
-    return msgspec.json.encode({"campaign_id": campaign_id, "recipients": people})
+def people(first: int, size: int) -> bytes:
+    """The people `first` to `first + size - 1` as a JSON array."""
+    return msgspec.json.encode([recipient(number) for number in range(first, first + size)])
+
+
+def batch_body(campaign_id: str, dedup_key: str, recipients: bytes) -> bytes:
+    """A `/send-batch` request for an array of `people`, encoded. A key of its own makes it no duplicate."""
+    request = {"campaign_id": campaign_id, "dedup_key": dedup_key, "recipients": msgspec.Raw(recipients)}
+    return msgspec.json.encode(request)
 
 
 def send_body(campaign_id: str, number: int) -> bytes:
