@@ -22,6 +22,8 @@ from engine.settings import Settings
 
 __all__ = ["Cluster", "join", "running", "start"]
 
+logger = logging.getLogger(__name__)
+
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Of a local cluster: a few dozen batches under way. The memory is used only once it is written."""
 
@@ -83,6 +85,7 @@ def start(settings: Settings, address: str = "local") -> Cluster:
 async def running(settings: Settings, address: str = "local") -> AsyncIterator[AsyncOutreach]:
     """A started cluster, as long as the context lasts; gives a client for this event loop. Raises as `start`."""
     cluster = start(settings, address)
+    logger.info("other processes join this cluster at %s", cluster.address)
     try:
         yield cluster.client()
     finally:

@@ -75,8 +75,12 @@ class Server:
                 return line.removeprefix("ready ").strip()
             said.append(line.rstrip())
 
+    def log(self) -> str:
+        """What it logged so far."""
+        return self._log.read_text(errors="replace")
+
     def _failure(self, what: str, said: list[str]) -> ServerFailed:
-        logged = self._log.read_text(errors="replace").splitlines()
+        logged = self.log().splitlines()
         last_words = "\n".join([*said, *logged][-LOG_LINES_SHOWN:])
         return ServerFailed(f"the server {what}:\n{last_words}")
 

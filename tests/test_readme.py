@@ -77,8 +77,9 @@ def test_the_batch_and_the_status_are_as_told(answers: list[Any]) -> None:
 
 def test_the_python_client_joins(server: Server, answers: list[Any]) -> None:
     (program,) = blocks("python")
-    # As in a newcomer's shell: the cluster of the other tests, in this process, is none of its business.
+    # As in a newcomer's shell, but for the address: other clusters may run on this machine just now.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    (environment["RAY_ADDRESS"],) = re.findall(r"join this cluster at ([0-9.:]+)", server.log())
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120, env=environment
     )
