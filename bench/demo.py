@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,9 @@ def demo(json_file: Path | None) -> None:
 
 
 def _replay(journey: Journey, machine: Machine, console: Console) -> dict[str, Any]:
-    with console.status("Starting the server …"):
-        server = Server("--clock", "manual").__enter__()
-    with server:
+    with ExitStack() as stack:
+        with console.status("Starting the server …"):
+            server = stack.enter_context(Server("--clock", "manual"))
         connection = Connection(server.host, server.port)
         replay = Replay(journey, connection)
         with _progress(console) as progress:

@@ -37,6 +37,7 @@ class Server:
         self.exit_code: int | None = None
 
     def __enter__(self) -> Self:
+        assert not self.port, "a server starts once"
         self._folder = tempfile.TemporaryDirectory(prefix="madan-sara-bench-", ignore_cleanup_errors=True)
         self._log = Path(self._folder.name) / "server.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")}

@@ -1,5 +1,6 @@
 """What the commands say and how they exit when they cannot do their work."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from click.testing import CliRunner
 
 import bench.demo
 import bench.run
-from bench.journey import JourneyMissing, load_journey
+from bench.journey import Journey, JourneyMissing, load_journey
 from bench.result import AnswersWrong, Result
 from bench.server import Server, ServerFailed
 
@@ -25,6 +26,25 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_server_that_does_not_start_is_told_with_its_last_words() -> None:
     with pytest.raises(ServerFailed, match=r"(?s)before it was ready.*--no-such-option"), Server("--no-such-option"):
         pass
+
+
+def test_the_demo_replays_on_the_real_server_and_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_journey: Journey
+) -> None:
+    before = children()
+    monkeypatch.setattr(bench.demo, "load_journey", lambda: short_journey)
+    ran = CliRunner().invoke(bench.demo.demo, ["--json", str(tmp_path / "figures.json")])
+    assert ran.exit_code == 0, ran.output
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert [check["promise"] for check in figures["checks"]][-1] == bench.demo.CLEAN_END
+    assert figures["receipts"]["messages"] == len(short_journey.baskets)
+    assert children() == before
+
+
+def children() -> set[int]:
+    """The processes that this one, any of its threads, started and that still run."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(number) for one in lists for number in one.read_text().split()}
 
 
 @pytest.mark.parametrize(("reached", "exit_code"), [(True, 0), (None, 0), (False, 1)])
