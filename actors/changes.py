@@ -89,7 +89,7 @@ class Changes:
             before = course.standing
             if before is None:
                 self._book.set_limits(campaign.id, Limits.of(campaign))
-            elif differences := _fixed_differences(before.campaign, campaign):
+            elif differences := campaign.changes_fixed_by_messages(before.campaign):
                 await self._refuse_if_it_has_messages(campaign.id, differences)
             await self._carry(course, campaign, before is not None and before.paused)
 
@@ -154,8 +154,3 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | Non
     finally:
         waiting.cancel()
         working.cancel()
-
-
-def _fixed_differences(before: Campaign, after: Campaign) -> list[str]:
-    """The fields that differ and must not, once there are messages."""
-    return [name for name in ("category", "timezone", "currency") if getattr(before, name) != getattr(after, name)]

@@ -1,0 +1,147 @@
+//! The walk through the rows, with columns made by hand.
+
+use super::*;
+use crate::answer::unpack_channels;
+use crate::budget_manager::Bucket;
+use crate::campaign::{Limited, Rules};
+use crate::part::{Header, Part, RecipientRow, Recipients, given};
+use crate::slot::hash_of;
+use crate::words::ALL_CHANNELS;
+
+const NOW: i64 = 1_800_000_000;
+
+fn shard(limited: Limited) -> Shard {
+    let mut shard = Shard::new(1);
+    shard.put_campaign(Rules {
+        id: "spring".into(),
+        channels: ALL_CHANNELS,
+        costs: [5; CHANNEL_COUNT],
+        daily_cap: 3,
+        weekly_cap: 10,
+        lookback_s: 86_400,
+        max_attempts: 3,
+        dedup_key: "spring".into(),
+        limited,
+        ..Rules::default()
+    });
+    shard
+}
+
+fn part(ids: &[&str]) -> Part {
+    let mut recipients = Recipients::default();
+    for id in ids {
+        let row = RecipientRow { hash: hash_of(id), given: given::CONTACTS, contacts: 0b11, ..RecipientRow::default() };
+        let mut contacts = [None; CHANNEL_COUNT];
+        contacts[0] = Some("ana@example.com");
+        contacts[1] = Some("+15550100");
+        recipients.push(row, id, &contacts);
+    }
+    Part { header: Header { now: NOW, ..Header::new("spring") }, recipients }
+}
+
+/// Everything goes now, sms first.
+struct Columns {
+    instants: Vec<i64>,
+    days: Vec<i32>,
+    offsets: Vec<i16>,
+    order: Vec<u8>,
+    values: Vec<i64>,
+}
+
+impl Columns {
+    fn of(rows: usize) -> Self {
+        Columns {
+            instants: vec![NOW; rows * CHANNEL_COUNT],
+            days: vec![20_833; rows * CHANNEL_COUNT],
+            offsets: vec![0; rows * CHANNEL_COUNT],
+            order: [1, 0, 2, 3, 4, 5, 6].repeat(rows),
+            values: [300_000_000, 500_000_000, 0, 0, 0, 0, 0].repeat(rows),
+        }
+    }
+
+    fn plan(&self) -> Plan<'_> {
+        Plan {
+            instants: &self.instants,
+            days: &self.days,
+            offsets: &self.offsets,
+            order: &self.order,
+            values: &self.values,
+        }
+    }
+}
+
+fn reasons(admission: &Admission) -> Vec<Option<Reason>> {
+    admission.answer.reason.iter().map(|code| Reason::from_code(*code)).collect()
+}
+
+#[test]
+fn a_recipient_is_decided_twice_in_order() {
+    let mut shard = shard(Limited::default());
+    let mut admission = shard.admit(&part(&["c-1", "c-1", "c-2"]), (0, 0)).unwrap();
+    assert_eq!(shard.commit(&mut admission, &Columns::of(3).plan()), None);
+    assert_eq!(reasons(&admission), [None, Some(Reason::Duplicate), None]);
+    assert_eq!(admission.answer.channel, [1, NO_CHANNEL, 1]);
+    assert_eq!(unpack_channels(admission.answer.chain[0]).collect::<Vec<_>>(), [Channel::Email]);
+    assert_eq!(admission.answer.confidence[0], 6000);
+    let message = shard.find_message(admission.answer.message_id[2]).map(|index| shard.messages.get(index));
+    assert_eq!(message.map(|message| (message.channel, message.cost)), Some((Channel::Sms, 5)));
+}
+
+#[test]
+fn the_walk_stops_for_the_ledger_and_goes_on_where_it_stopped() {
+    let limited = Limited { total: true, ..Limited::default() };
+    let mut shard = shard(limited);
+    let mut admission = shard.admit(&part(&["c-1", "c-2", "c-3"]), (0, 0)).unwrap();
+    let columns = Columns::of(3);
+    let needs = shard.commit(&mut admission, &columns.plan());
+    assert_eq!(needs.map(|needs| needs.0.into_iter().collect::<Vec<_>>()), Some(vec![(Bucket::Total, 15)]));
+    assert!(admission.answer.status.is_empty());
+    shard.campaigns[0].balances.grant(Bucket::Total, 12, true);
+    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
+    assert_eq!(reasons(&admission), [None, None, Some(Reason::OverBudget)]);
+    assert_eq!(shard.campaigns[0].balances.total.held, 2);
+}
+
+#[test]
+fn a_channel_that_is_passed_over_is_asked_for_again() {
+    let limited = Limited { channels: 0b11, ..Limited::default() };
+    let mut shard = shard(limited);
+    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    let columns = Columns::of(1);
+    assert!(shard.commit(&mut admission, &columns.plan()).is_some());
+    shard.campaigns[0].balances.grant(Bucket::Channel(1), 0, true);
+    let needs = shard.commit(&mut admission, &columns.plan()).map(|needs| needs.0.into_keys().collect::<Vec<_>>());
+    assert_eq!(needs, Some(vec![Bucket::Channel(0), Bucket::Channel(1)]));
+}
+
+#[test]
+fn what_the_ledger_cannot_say_is_unavailable_and_changes_nothing() {
+    let mut shard = shard(Limited { daily_messages: true, ..Limited::default() });
+    let mut admission = shard.admit(&part(&["c-1", "c-2"]), (0, 0)).unwrap();
+    assert!(shard.commit(&mut admission, &Columns::of(2).plan()).is_some());
+    shard.abandon(&mut admission);
+    assert_eq!(admission.answer.status, [Status::Unavailable as u8; 2]);
+    assert!(shard.messages.is_empty());
+}
+
+#[test]
+fn opting_out_cancels_what_waits_and_frees_its_place() {
+    let mut shard = shard(Limited { total: true, ..Limited::default() });
+    let part = part(&["c-1"]);
+    let columns = Columns::of(1);
+    let mut admission = shard.admit(&part, (0, 0)).unwrap();
+    shard.campaigns[0].balances.grant(Bucket::Total, 5, true);
+    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
+    let mut opting_out = part.clone();
+    opting_out.recipients.columns.given[0] = given::PREFERENCES;
+    opting_out.recipients.columns.opt_out[0] = Channel::Sms.bit();
+    let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
+    assert!(shard.commit(&mut admission, &columns.plan()).is_some());
+    assert_eq!(shard.campaigns[0].balances.total.spent, 0);
+    shard.campaigns[0].balances.grant(Bucket::Total, 5, true);
+    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
+    assert_eq!(admission.answer.channel, [Channel::Email as u8]);
+    let tally = &shard.campaigns[0].tally;
+    assert_eq!((tally.messages[0], tally.messages[MessageState::Cancelled as usize]), (1, 1));
+    assert_eq!(shard.campaigns[0].balances.total.spent, 5);
+}
