@@ -98,6 +98,22 @@ def slot_of(id: str) -> int:
 def message_shard(message_id: str, shards: int) -> int | None:
     """The shard of a message by the slot in its id; None if this is no message's id."""
 
+class Zones:
+    """Local time by zone code, for what the walk through the rows has to find out itself."""
+
+    def __init__(
+        self, begins: npt.NDArray[np.int64], offsets: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]
+    ) -> None:
+        """Copies `kernels.zone_tables()`. Raises ValueError if they do not fit each other."""
+
+    def first_permitted(
+        self, zone: int, instant: int, window: tuple[int, int], quiet: tuple[int, int], ends_at: int | None
+    ) -> int | None:
+        """The first permitted minute that begins at or after an instant, as the kernels find it.
+
+        Windows are minutes of the local day [start, end); `ends_at` is the first instant too late. Raises IndexError
+        if there is no such zone."""
+
 class Admission:
     """A part that is being decided. `len()` is its number of recipients."""
 
@@ -123,7 +139,7 @@ class Admission:
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
 
-    def __init__(self, incarnation: int, quiet_start: int, quiet_end: int) -> None:
+    def __init__(self, incarnation: int, quiet_start: int, quiet_end: int, zones: Zones) -> None:
         """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
         hours are those of recipients who name none, as minutes of the day."""
 

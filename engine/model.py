@@ -200,8 +200,6 @@ def _contradictions(campaign: Campaign) -> list[FieldError]:
         errors.append(("/ends_at", "takes an instant after starts_at"))
     if campaign.limits.per_minute is not None:
         errors.append(("/limits/per_minute", "is not built yet: leave it out"))
-    if campaign.on_cap == "defer":
-        errors.append(("/on_cap", 'takes "block"; "defer" is not built yet'))
     return errors
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine._core import EVENT_STATUSES, EVENT_TYPES, Shard
+from engine._core import EVENT_STATUSES, EVENT_TYPES, Shard, Zones
 from engine.budget_manager import Bucket, BudgetManager, Ledger
 from engine.channel_selector import ChannelSelector
 from engine.columns import Features
@@ -27,6 +27,7 @@ from engine.rules import Rules, rules_of
 from engine.send_time_scheduler import SendTimeScheduler
 from engine.status import Tally
 from engine.views import message_view, recipient_view
+from kernels import zone_tables
 
 __all__ = ["Orchestrator"]
 
@@ -37,7 +38,7 @@ class Orchestrator:
     def __init__(self, incarnation: int, settings: Settings, ledger: Ledger) -> None:
         """`incarnation` numbers the lives of this shard: no message id is given twice while it only grows."""
         self._settings = settings
-        self._shard = Shard(incarnation, *quiet_minutes(settings))
+        self._shard = Shard(incarnation, *quiet_minutes(settings), Zones(*zone_tables()))
         self._rules: dict[str, Rules] = {}
         self._deduplicator = Deduplicator(self._shard)
         self._send_time_scheduler = SendTimeScheduler(settings)

@@ -39,6 +39,9 @@ class Rules:
     gaps_s: list[int]
     max_attempts: int
     dedup_key: str
+    defers: bool
+    window: tuple[int, int]
+    """Minutes of the recipient's day [start, end); equal ones hold nothing."""
     conversion_value: int
     zone: int
     limits_total: bool
@@ -48,8 +51,6 @@ class Rules:
 
     urgency: int
     """Code of the campaign's urgency; a request may bring its own."""
-    window: tuple[int, int]
-    """Minutes of the recipient's day [start, end); equal ones hold nothing."""
     tiers: npt.NDArray[np.int64] = field(compare=False)
     cost_column: npt.NDArray[np.int64] = field(compare=False)
 
@@ -81,6 +82,8 @@ def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
         gaps_s=[int(gap_s) for gap_s in channel_gaps(settings)],
         max_attempts=campaign.max_attempts,
         dedup_key=campaign.dedup_key,
+        defers=campaign.on_cap == "defer",
+        window=_minutes(campaign.send_window),
         conversion_value=int(campaign.conversion_value),
         zone=ZONE_INDEX[campaign.timezone],
         limits_total=budget is not None and budget.total is not None,
@@ -88,7 +91,6 @@ def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
         limits_daily=budget is not None and budget.daily is not None,
         limits_daily_messages=campaign.limits.daily_messages is not None,
         urgency=URGENCIES.index(campaign.urgency),
-        window=_minutes(campaign.send_window),
         tiers=np.array([priority.get(name, UNLISTED_TIER) for name in CHANNEL_NAMES], dtype=np.int64),
         cost_column=np.array(costs, dtype=np.int64),
     )

@@ -84,7 +84,7 @@ class Duel:
             category = "transactional"
         body = make_campaign(self.choices, campaign_id, zone, category, self.now)
         if self.choices.chance(2):
-            body |= self.choices.pick(({"on_cap": "defer"}, {"limits": {"per_minute": 5}}))
+            body |= {"limits": {"per_minute": 5}}
         if not self.scarce:
             body.pop("budget", None)
             body.get("limits", {}).pop("daily_messages", None)

@@ -17,6 +17,7 @@ from tests.reference_rules import (
     CHANNELS,
     HOUR,
     broken_rules,
+    deferred,
     faults,
     instant,
     is_id,
@@ -64,7 +65,7 @@ class Reference:
 
     def put_campaign(self, body: dict, now: int) -> None:
         budget, limits, channels = (body.get(k, {}) for k in ("budget", "limits", "channels"))
-        if body.get("on_cap", "block") != "block" or "per_minute" in limits:
+        if "per_minute" in limits:
             raise Refused(400)
         old = self.campaigns.get(body["id"])
         new = Record(
@@ -87,6 +88,7 @@ class Reference:
             caps=(limits.get("daily_cap", 3), limits.get("weekly_cap", 10)),
             lookback=limits.get("lookback_hours", 24) * HOUR,
             window=span_of_day(body.get("send_window")),
+            defers=body.get("on_cap") == "defer",
             max_attempts=body.get("max_attempts", 3),
             key=body.get("dedup_key", body["id"]),
             paused=old.paused if old else False,  # Open: a replacement neither pauses nor resumes.
@@ -221,7 +223,8 @@ class Reference:
         if not campaign.transactional:
             counted = [(m.at, m.channel) for m in live if not m.transactional]
             broken = {c: broken_rules(counted, t, c, campaign.caps, self.gaps[c]) for c, t in at.items()}
-            at = {c: t for c, t in at.items() if not broken[c]}
+            at |= {c: self.later(campaign, person, c, counted, at[c], now) for c in at if broken[c]}
+            at = {c: t for c, t in at.items() if t is not None}
             if not at:
                 stops = set().union(*broken.values())
                 reason = next(r for r in ("daily_cap", "weekly_cap", "channel_gap") if r in stops)
@@ -267,11 +270,20 @@ class Reference:
         best = table[person.profile.get("customer_type", "new")][channel]
         return tuple(1.0 if hour in best else table["weight_elsewhere"] for hour in range(24))
 
-    def time_of(self, campaign: Record, person: Record, channel: str, options: dict, now: int) -> int | None:
+    def place(self, campaign: Record, person: Record, channel: str) -> tuple:
         quiet = person.profile.get("preferences", {}).get("quiet_hours", self.settings["quiet_hours"])
         limits = (campaign.window, None if channel == "email" else span_of_day(quiet))
-        place = (self.zone(campaign, person), campaign.starts_at, campaign.ends_at)
-        place += (None, None) if campaign.transactional else limits
+        limits = (None, None) if campaign.transactional else limits
+        return (self.zone(campaign, person), campaign.starts_at, campaign.ends_at, *limits)
+
+    def later(self, campaign: Record, person: Record, channel: str, counted: list, refused: int, now: int):
+        """When a channel goes whose instant breaks a cap or gap."""
+        place = self.place(campaign, person, channel)
+        rules = (campaign.caps, self.gaps[channel])
+        return deferred(place, counted, channel, rules, refused, now) if campaign.defers else None
+
+    def time_of(self, campaign: Record, person: Record, channel: str, options: dict, now: int) -> int | None:
+        place = self.place(campaign, person, channel)
         if "send_at" in options or campaign.transactional:
             t = max(instant(options["send_at"]), now) if "send_at" in options else now
             return t if permitted(place, t) else None

@@ -175,6 +175,19 @@ def next_eligible(counted: list, channels: list, caps: tuple[int, int], gaps: di
     return None
 
 
+def deferred(place: tuple, counted: list, channel: str, rules: tuple, refused: int, now: int) -> int | None:
+    """The first permitted minute after `refused`, to now + 7 days, that keeps the `rules`, caps and gap.
+
+    It is the first permitted one after `refused` or after the end of some span: what is refused stays so up to one.
+    Open: the very minute of a `send_at` is over; a minute that begins at now + 7 days still counts.
+    """
+    ends = {x + span for x, _ in counted for span in (DAY, WEEK, rules[1])} | {refused + 1}
+    starts = {-(-end // MINUTE) * MINUTE for end in ends if refused < end}
+    minutes = {first_permitted(place, start, now) for start in starts if start <= now + WEEK}
+    minutes = {t for t in minutes if t is not None and t <= now + WEEK}
+    return min((t for t in minutes if not broken_rules(counted, t, channel, *rules)), default=None)
+
+
 def most_around(counted: list, now: int, span: int) -> int:
     """The most instants that one span holding `now` has."""
     times = [x for x, _ in counted if abs(x - now) < span]

@@ -265,6 +265,8 @@ def make_campaign(choices: Choices, campaign_id: str, zone: str, category: str, 
         campaign["limits"] = make_limits(choices)
     if choices.chance(30):
         campaign["send_window"] = make_span(choices) if choices.chance(50) else BY_DAY
+    if choices.chance(35):
+        campaign["on_cap"] = "defer"
     if choices.chance(40):
         campaign["max_attempts"] = choices.integer(1, 5)
     if choices.chance(30):

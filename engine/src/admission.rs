@@ -114,6 +114,11 @@ impl Shard {
 }
 
 impl Features {
+    /// Quiet hours of a row, minutes of the day [start, end).
+    pub fn quiet_hours(&self, row: usize) -> QuietHours {
+        (self.quiet_start[row] as u16, self.quiet_end[row] as u16)
+    }
+
     fn with_capacity(rows: usize) -> Self {
         Features {
             candidates: Vec::with_capacity(rows),

@@ -11,7 +11,7 @@ columns! {
         message_id: u64,
         /// Code of the status.
         status: u8,
-        /// Code of the reason, 255 where none.
+        /// Code of the reason; in a scheduled decision, of what deferred it; 255 where none.
         reason: u8,
         /// The chosen channel, 255 where none.
         channel: u8,

@@ -26,6 +26,10 @@ pub struct Rules {
     /// The chosen channel and its fallbacks together.
     pub max_attempts: u8,
     pub dedup_key: String,
+    /// A channel whose instant breaks a cap or gap takes a later one.
+    pub defers: bool,
+    /// Minutes of the recipient's day [start, end) in which it sends; equal ones hold nothing.
+    pub window: (u16, u16),
     pub conversion_value: i64,
     /// Index of the campaign's zone.
     pub zone: u16,

@@ -8,64 +8,13 @@ use crate::answer::{Decision, pack_channels};
 use crate::budget_manager::{Fit, Needs};
 use crate::campaign::Campaign;
 use crate::deduplicator::Entry;
-use crate::frequency::{Broken, Counted};
+use crate::frequency::{Broken, Counted, DAY_S};
 use crate::messages::{Message, link_to};
+use crate::permission::{MINUTE_S, Permission};
+use crate::plan::{Choice, Deferral, Plan, Slot, mask_where};
 use crate::shard::Shard;
 use crate::slot::slot_of;
-use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, MessageState, NO_CHANNEL, NONE, Reason, Status, channels_of};
-
-/// What the kernels worked out, rows of CHANNEL_COUNT.
-pub struct Plan<'a> {
-    /// The instant of a message on each channel; NONE where no minute is permitted.
-    pub instants: &'a [i64],
-    /// The campaign's local day of that instant.
-    pub days: &'a [i32],
-    /// The recipient's offset from UTC at that instant, minutes.
-    pub offsets: &'a [i16],
-    /// Channels in step 3's order; those that are no candidates may stand anywhere.
-    pub order: &'a [u8],
-    /// Score plus boost in billionths.
-    pub values: &'a [i64],
-}
-
-impl Plan<'_> {
-    /// Whether every column has `rows` rows of channels and names only channels.
-    pub fn fits(&self, rows: usize) -> bool {
-        let cells = rows * CHANNEL_COUNT;
-        [self.instants.len(), self.days.len(), self.offsets.len(), self.order.len(), self.values.len()]
-            .iter()
-            .all(|length| *length == cells)
-    }
-}
-
-/// One row of a plan.
-struct Choice<'a> {
-    row: usize,
-    plan: &'a Plan<'a>,
-}
-
-impl Choice<'_> {
-    fn at(&self, channel: Channel) -> usize {
-        self.row * CHANNEL_COUNT + channel as usize
-    }
-
-    fn instant(&self, channel: Channel) -> i64 {
-        self.plan.instants[self.at(channel)]
-    }
-
-    fn day(&self, channel: Channel) -> i32 {
-        self.plan.days[self.at(channel)]
-    }
-
-    /// Step 3: the channels of `viable`, best first.
-    fn ranked(&self, viable: ChannelMask) -> impl Iterator<Item = Channel> {
-        let start = self.row * CHANNEL_COUNT;
-        self.plan.order[start..start + CHANNEL_COUNT]
-            .iter()
-            .filter_map(|code| Channel::from_code(*code))
-            .filter(move |channel| viable & channel.bit() != 0)
-    }
-}
+use crate::words::{Channel, ChannelMask, MessageState, NO_CHANNEL, NONE, Reason, Status, channels_of};
 
 /// Where a row stands after steps 0 to 2.
 enum Viability {
@@ -88,8 +37,8 @@ impl Shard {
         for row in admission.answer.status.len()..admission.rows.len() {
             let admitted = admission.rows[row];
             self.cancel_waiting(admitted.recipient, admitted.opted_out);
-            let choice = Choice { row, plan };
-            let decision = match self.decide(admission, &choice) {
+            let mut choice = Choice::new(row, plan);
+            let decision = match self.decide(admission, &mut choice) {
                 Outcome::AskLedger => return Some(self.needs(admission, plan, row)),
                 Outcome::Blocked(reason, next_eligible_at) => {
                     self.campaigns[admission.campaign as usize].tally.blocked[reason as usize] += 1;
@@ -116,8 +65,8 @@ impl Shard {
         }
     }
 
-    /// Steps 0 to 5. Changes nothing.
-    fn decide(&self, admission: &Admission, choice: &Choice<'_>) -> Outcome {
+    /// Steps 0 to 5. Changes nothing but what `choice` puts off.
+    fn decide(&self, admission: &Admission, choice: &mut Choice<'_>) -> Outcome {
         let campaign = &self.campaigns[admission.campaign as usize];
         match self.viable(admission, choice) {
             Viability::Blocked(reason) => Outcome::Blocked(reason, None),
@@ -133,7 +82,7 @@ impl Shard {
     }
 
     /// Steps 0 to 2: the channels that are left.
-    fn viable(&self, admission: &Admission, choice: &Choice<'_>) -> Viability {
+    fn viable(&self, admission: &Admission, choice: &mut Choice<'_>) -> Viability {
         let admitted = &admission.rows[choice.row];
         if let Some(reason) = admitted.standing {
             return Viability::Blocked(reason);
@@ -147,7 +96,7 @@ impl Shard {
         if candidates == 0 {
             return Viability::Blocked(Reason::NoViableChannel);
         }
-        let permitted = mask_where(candidates, |channel| choice.instant(channel) != NONE);
+        let permitted = choice.permitted(candidates);
         if permitted == 0 {
             return Viability::Blocked(Reason::NoSendWindow);
         }
@@ -157,17 +106,44 @@ impl Shard {
         let caps = rules.caps();
         let counted = Counted::of(history, admission.now);
         let mut first_broken = None;
-        let viable = mask_where(permitted, |channel| match counted.broken(&caps, channel, choice.instant(channel)) {
-            None => true,
-            Some(broken) => {
-                first_broken = Some(first_broken.map_or(broken, |first: Broken| first.min(broken)));
-                false
-            }
+        let viable = mask_where(permitted, |channel| {
+            let Some(broken) = counted.broken(&caps, channel, choice.planned_instant(channel)) else { return true };
+            first_broken = Some(first_broken.map_or(broken, |first: Broken| first.min(broken)));
+            rules.defers && self.defer(admission, choice, &counted, channel, broken)
         });
         match first_broken {
             Some(broken) if viable == 0 => Viability::Held(broken),
             _ => Viability::Channels(viable),
         }
+    }
+
+    /// Puts a channel off to the first permitted minute that keeps caps and gap; false if there is none.
+    fn defer(
+        &self,
+        admission: &Admission,
+        choice: &mut Choice<'_>,
+        counted: &Counted,
+        channel: Channel,
+        broken: Broken,
+    ) -> bool {
+        let rules = &self.campaigns[admission.campaign as usize].rules;
+        let clock = self.zones.clock(admission.features.zone[choice.row]);
+        let quiet = match channel {
+            Channel::Email => (0, 0),
+            _ => admission.features.quiet_hours(choice.row),
+        };
+        let permission = Permission { ends_at: rules.ends_at, window: rules.window, quiet };
+        let permitted = |from| permission.first_from(clock, from);
+        let refused = choice.planned_instant(channel);
+        let Some(at) = counted.defer(&rules.caps(), channel, refused, admission.now, permitted) else { return false };
+        let campaign_offset_s = self.zones.clock(rules.zone).offset_at(at);
+        let slot = Slot {
+            at,
+            day: (at + campaign_offset_s).div_euclid(DAY_S) as i32,
+            offset_minutes: (clock.offset_at(at) / MINUTE_S) as i16,
+        };
+        choice.defer(Deferral { channel, reason: broken.reason(), slot });
+        true
     }
 
     /// Steps 7 to 10.
@@ -183,6 +159,7 @@ impl Shard {
         let rules = &campaign.rules;
         let cost = rules.costs[channel as usize];
         let fallbacks = usize::from(rules.max_attempts.saturating_sub(1));
+        let slot = choice.slot(channel);
         let chain = pack_channels(choice.ranked(viable).skip_while(|other| *other != channel).skip(1).take(fallbacks));
         let message = Message {
             recipient: recipient_index,
@@ -193,32 +170,31 @@ impl Shard {
             channel,
             marks: 0,
             chain,
-            scheduled_at: choice.instant(channel),
-            offset_minutes: choice.plan.offsets[choice.at(channel)],
-            day: choice.day(channel),
+            scheduled_at: slot.at,
+            offset_minutes: slot.offset_minutes,
+            day: slot.day,
             cost,
             content: admission.content.clone(),
         };
-        campaign.balances.commit(rules.limited, channel as usize, message.day, cost);
+        campaign.balances.commit(rules.limited, channel as usize, slot.day, cost);
         campaign.tally.messages[MessageState::Scheduled as usize] += 1;
         campaign.tally.hours[message.local_hour()] += 1;
         let tally = &mut campaign.tally.channels[channel as usize];
         tally.messages += 1;
         tally.committed += cost;
         let counted = !rules.transactional;
-        let (at, offset_minutes) = (message.scheduled_at, message.offset_minutes);
         let index = self.messages.add(message);
         let recipient = self.roster.get_mut(recipient_index);
         recipient.latest_message = link_to(index);
-        recipient.history.insert(Entry { at, message: index, key: admission.key, channel, counted });
+        recipient.history.insert(Entry { at: slot.at, message: index, key: admission.key, channel, counted });
         Decision {
             message_id: self.messages.number(index, slot_of(recipient.hash)),
             status: Status::Scheduled as u8,
-            reason: u8::MAX,
+            reason: choice.deferral(channel).map_or(u8::MAX, |deferral| deferral.reason as u8),
             channel: channel as u8,
             chain,
-            scheduled_at: at,
-            offset_minutes,
+            scheduled_at: slot.at,
+            offset_minutes: slot.offset_minutes,
             cost,
             confidence: confidence(choice, channel, viable),
             next_eligible_at: NONE,
@@ -232,10 +208,10 @@ impl Shard {
         let rules = &campaign.rules;
         let mut needs = Needs::default();
         for row in first..admission.rows.len() {
-            let choice = Choice { row, plan };
-            let Viability::Channels(viable) = self.viable(admission, &choice) else { continue };
+            let mut choice = Choice::new(row, plan);
+            let Viability::Channels(viable) = self.viable(admission, &mut choice) else { continue };
             for channel in choice.ranked(viable) {
-                needs.add(rules.limited, channel as usize, choice.day(channel), rules.costs[channel as usize]);
+                needs.add(rules.limited, channel as usize, choice.slot(channel).day, rules.costs[channel as usize]);
                 if fit_money(campaign, &choice, channel) != Fit::No {
                     break;
                 }
@@ -245,14 +221,9 @@ impl Shard {
     }
 }
 
-/// The channels of a mask for which `keep` says so.
-fn mask_where(mask: ChannelMask, mut keep: impl FnMut(Channel) -> bool) -> ChannelMask {
-    channels_of(mask).filter(|channel| keep(*channel)).fold(0, |kept, channel| kept | channel.bit())
-}
-
 fn fit_money(campaign: &Campaign, choice: &Choice<'_>, channel: Channel) -> Fit {
     let cost = campaign.rules.costs[channel as usize];
-    campaign.balances.fit_money(campaign.rules.limited, channel as usize, choice.day(channel), cost)
+    campaign.balances.fit_money(campaign.rules.limited, channel as usize, choice.slot(channel).day, cost)
 }
 
 /// Steps 3 to 5: the best viable channel that can be paid, if its day has a message left.
@@ -262,7 +233,7 @@ fn choose(campaign: &Campaign, choice: &Choice<'_>, viable: ChannelMask) -> Outc
             Fit::No => {}
             Fit::Ask => return Outcome::AskLedger,
             Fit::Yes => {
-                return match campaign.balances.fit_message(campaign.rules.limited, choice.day(channel)) {
+                return match campaign.balances.fit_message(campaign.rules.limited, choice.slot(channel).day) {
                     Fit::Yes => Outcome::Chosen(channel, viable),
                     Fit::No => Outcome::Blocked(Reason::DailyLimit, None),
                     Fit::Ask => Outcome::AskLedger,
@@ -275,12 +246,11 @@ fn choose(campaign: &Campaign, choice: &Choice<'_>, viable: ChannelMask) -> Outc
 
 /// How sure the choice is, in ten-thousandths: 1 with no rival, else a half plus half the margin over the best rival.
 fn confidence(choice: &Choice<'_>, channel: Channel, viable: ChannelMask) -> u16 {
-    let value = |channel: Channel| choice.plan.values[choice.at(channel)];
     let rivals = viable & !channel.bit();
-    match channels_of(rivals).map(value).max() {
+    match channels_of(rivals).map(|rival| choice.value(rival)).max() {
         None => 10_000,
         Some(best_rival) => {
-            let doubled = 1_000_000_000 + (value(channel) - best_rival).clamp(-1_000_000_000, 1_000_000_000);
+            let doubled = 1_000_000_000 + (choice.value(channel) - best_rival).clamp(-1_000_000_000, 1_000_000_000);
             // Half of it, in ten-thousandths, rounded half up.
             ((doubled + 100_000) / 200_000) as u16
         }

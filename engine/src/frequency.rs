@@ -14,6 +14,7 @@ use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, channels_of};
 pub const DAY_S: i64 = 24 * 3600;
 pub const WEEK_S: i64 = 7 * DAY_S;
 const NEXT_ELIGIBLE_WITHIN_S: i64 = 14 * DAY_S;
+const DEFER_WITHIN_S: i64 = 7 * DAY_S;
 
 /// The caps and gaps that a campaign decides by.
 #[derive(Clone, Copy, Debug)]
@@ -77,16 +78,42 @@ impl Counted {
         }
         let mut at = now;
         while at <= now + NEXT_ELIGIBLE_WITHIN_S {
-            let blocked_until = self
-                .run_end(caps.daily, DAY_S, at)
-                .or_else(|| self.run_end(caps.weekly, WEEK_S, at))
-                .or_else(|| self.gap_blocker(caps, channel, at));
-            match blocked_until {
+            match self.blocked_until(caps, channel, at) {
                 None => return Some(at),
                 Some(later) => at = later,
             }
         }
         None
+    }
+
+    /// The first minute after the instant `refused`, to `now` + 7 days, that caps and gap admit on a channel;
+    /// `permitted` gives the first permitted minute from an instant on.
+    pub fn defer(
+        &self,
+        caps: &Caps,
+        channel: Channel,
+        refused: i64,
+        now: i64,
+        permitted: impl Fn(i64) -> Option<i64>,
+    ) -> Option<i64> {
+        if caps.daily == 0 || caps.weekly == 0 {
+            return None;
+        }
+        let mut from = refused + 1;
+        loop {
+            let minute = permitted(from).filter(|minute| *minute <= now + DEFER_WITHIN_S)?;
+            match self.blocked_until(caps, channel, minute) {
+                None => return Some(minute),
+                Some(later) => from = later,
+            }
+        }
+    }
+
+    /// If caps or gap refuse a message on a channel at `at`: the end of the first span that does. No cap may be 0.
+    fn blocked_until(&self, caps: &Caps, channel: Channel, at: i64) -> Option<i64> {
+        self.run_end(caps.daily, DAY_S, at)
+            .or_else(|| self.run_end(caps.weekly, WEEK_S, at))
+            .or_else(|| self.gap_blocker(caps, channel, at))
     }
 
     fn exceeds(&self, cap: u32, span_s: i64, at: i64) -> bool {
@@ -116,6 +143,7 @@ impl Counted {
 mod tests {
     use super::*;
     use crate::deduplicator::Entry;
+    use crate::permission::minute_from;
 
     const HOUR: i64 = 3600;
 
@@ -173,6 +201,28 @@ mod tests {
         assert_eq!(counted.used(WEEK_S, 90 * HOUR), 3);
         assert_eq!(counted.used(DAY_S, 90 * HOUR), 1);
         assert_eq!(counted.used(DAY_S, 60 * HOUR), 2 - 1);
+    }
+
+    #[test]
+    fn what_is_refused_is_deferred_to_the_first_permitted_minute_that_is_free() {
+        let counted = counted(&[0, 10, 20], 0);
+        let caps = caps(3, 9, 0);
+        let any = |from| Some(minute_from(from));
+        assert_eq!(counted.defer(&caps, Channel::Sms, 5 * HOUR, 0, any), Some(24 * HOUR));
+        let by_the_hour = |from: i64| Some((from + 30 * 60 - 1).div_euclid(HOUR) * HOUR + 30 * 60);
+        assert_eq!(counted.defer(&caps, Channel::Sms, 5 * HOUR, 0, by_the_hour), Some(24 * HOUR + 30 * 60));
+        assert_eq!(counted.defer(&caps, Channel::Sms, 5 * HOUR, 0, |_| None), None);
+        let none = Caps { weekly: 0, ..caps };
+        assert_eq!(counted.defer(&none, Channel::Sms, 5 * HOUR, 0, any), None);
+    }
+
+    #[test]
+    fn seven_days_from_now_is_the_last_minute_to_defer_to() {
+        let counted = counted(&[0, 24, 48], 0);
+        let caps = caps(9, 3, 0);
+        let any = |from| Some(minute_from(from));
+        assert_eq!(counted.defer(&caps, Channel::Sms, 0, 0, any), Some(168 * HOUR));
+        assert_eq!(counted.defer(&caps, Channel::Sms, 0, -1, any), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub mod keys;
 pub mod messages;
 pub mod options;
 pub mod part;
+pub mod permission;
+pub mod plan;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod recipient;
@@ -27,3 +29,4 @@ pub mod roster;
 pub mod shard;
 pub mod slot;
 pub mod words;
+pub mod zones;

@@ -5,7 +5,7 @@ use crate::answer::{Decision, unpack_channels};
 use crate::instant::{write_local, write_utc};
 use crate::replies::{Outcome, Replies, Verdict};
 use crate::request::{Invalid, Request};
-use crate::words::{CHANNELS, Channel, ChannelMask, REASONS, channels_of};
+use crate::words::{CHANNELS, Channel, ChannelMask, REASONS, Reason, channels_of};
 
 const UNAVAILABLE_DETAIL: &str =
     "The shard that keeps this recipient is recovering; repeat the request to have it decided.";
@@ -94,7 +94,12 @@ fn write_scheduled(id: &str, channel: Channel, decision: &Decision, out: &mut Ve
     write_message_id(decision.message_id, out);
     out.extend_from_slice(b"\",\"recipient_id\":");
     write_text(id, out);
-    out.extend_from_slice(b",\"status\":\"scheduled\",\"reason\":null,\"detail\":null,\"channel\":");
+    out.extend_from_slice(b",\"status\":\"scheduled\",\"reason\":null,\"detail\":");
+    match Reason::from_code(decision.reason).and_then(Reason::deferral) {
+        Some(detail) => write_word(detail, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"channel\":");
     write_word(channel.text(), out);
     // The replies were checked to hold only instants that can be written.
     out.extend_from_slice(b",\"scheduled_at\":\"");

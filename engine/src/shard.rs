@@ -1,6 +1,7 @@
 //! A shard's state: recipients, campaigns, messages; and the changes that are not decisions.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::campaign::{Campaign, Rules};
 use crate::keys::Keys;
@@ -9,6 +10,7 @@ use crate::part::Part;
 use crate::roster::{Roster, Suppression};
 use crate::slot::{hash_of, slot_of};
 use crate::words::{ALL_CHANNELS, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
+use crate::zones::Zones;
 
 /// Everything a shard knows. Time is an argument everywhere: the same calls in the same order give the same state.
 #[derive(Debug, Default)]
@@ -17,6 +19,7 @@ pub struct Shard {
     pub messages: Messages,
     pub keys: Keys,
     pub campaigns: Vec<Campaign>,
+    pub zones: Arc<Zones>,
     campaign_index: HashMap<String, u32>,
     /// XXH3-128 of the ids of all events that were applied.
     pub seen_events: HashSet<u128>,
@@ -31,8 +34,8 @@ pub struct Shard {
 pub struct UnknownCampaign(pub String);
 
 impl Shard {
-    pub fn new(incarnation: u64) -> Self {
-        Shard { messages: Messages::new(incarnation), latest: i64::MIN, ..Shard::default() }
+    pub fn new(incarnation: u64, zones: Arc<Zones>) -> Self {
+        Shard { messages: Messages::new(incarnation), zones, latest: i64::MIN, ..Shard::default() }
     }
 
     /// `now`, or the latest time seen if that is later.

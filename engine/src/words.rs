@@ -124,6 +124,18 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// What a person reads of a message that goes later because its first instant would have met this.
+    pub fn deferral(self) -> Option<&'static str> {
+        match self {
+            Reason::DailyCap => Some("Deferred to the first permitted minute that keeps the daily frequency cap."),
+            Reason::WeeklyCap => Some("Deferred to the first permitted minute that keeps the weekly frequency cap."),
+            Reason::ChannelGap => Some("Deferred to the first permitted minute that keeps the gap on the channel."),
+            _ => None,
+        }
+    }
+}
+
 words! {
     /// The life of a message.
     MessageState, MESSAGE_STATES {

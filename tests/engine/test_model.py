@@ -125,7 +125,7 @@ def test_allowed_channels_are_put_in_order() -> None:
         ({"limits": {"weekly_cap": 2.5}}, "/limits/weekly_cap"),
         ({"limits": {"lookback_hours": 8761}}, "/limits/lookback_hours"),
         ({"limits": {"per_minute": 600}}, "/limits/per_minute"),
-        ({"on_cap": "defer"}, "/on_cap"),
+        ({"on_cap": "wait"}, "/on_cap"),
         ({"send_window": {"start": "08:00"}}, "/send_window/end"),
         ({"send_window": {"start": "8:00", "end": "21:00"}}, "/send_window/start"),
         ({"max_attempts": 0}, "/max_attempts"),
@@ -168,8 +168,8 @@ def test_input_no_parser_likes_is_a_400(body: bytes) -> None:
 
 
 def test_all_contradictions_are_named_at_once() -> None:
-    faults = faults_of(json.dumps(SPRING | {"ends_at": "2026-01-01T00:00:00Z", "on_cap": "defer"}).encode())
-    assert [path for path, _ in faults] == ["/ends_at", "/on_cap"]
+    faults = faults_of(json.dumps(SPRING | {"ends_at": "2026-01-01T00:00:00Z", "limits": {"per_minute": 600}}).encode())
+    assert [path for path, _ in faults] == ["/ends_at", "/limits/per_minute"]
 
 
 def test_states_follow_the_half_open_period() -> None:

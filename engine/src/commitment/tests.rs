@@ -1,17 +1,19 @@
 //! The walk through the rows, with columns made by hand.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::answer::unpack_channels;
 use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules};
 use crate::part::{Header, Part, RecipientRow, Recipients, given};
 use crate::slot::hash_of;
-use crate::words::ALL_CHANNELS;
+use crate::words::{ALL_CHANNELS, CHANNEL_COUNT};
 
 const NOW: i64 = 1_800_000_000;
 
 fn shard(limited: Limited) -> Shard {
-    let mut shard = Shard::new(1);
+    let mut shard = Shard::new(1, Arc::default());
     shard.put_campaign(Rules {
         id: "spring".into(),
         channels: ALL_CHANNELS,

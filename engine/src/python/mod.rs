@@ -2,6 +2,7 @@
 
 mod request;
 mod shard;
+mod zones;
 
 use pyo3::prelude::*;
 
@@ -13,6 +14,8 @@ mod _core {
     use super::request::{Request, RequestParser, check_json, message_shard, slot_of};
     #[pymodule_export]
     use super::shard::{Admission, Shard};
+    #[pymodule_export]
+    use super::zones::Zones;
     use super::*;
 
     #[pymodule_init]

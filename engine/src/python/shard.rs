@@ -5,14 +5,15 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+use super::zones::Zones;
 use crate::admission::{self, Features};
 use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules, Tally};
 use crate::columns::Corrupt;
-use crate::commitment::Plan;
 use crate::events::Event;
 use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::{NO_QUIET_HOURS, Part};
+use crate::plan::Plan;
 use crate::roster::{CAMPAIGN_ZONE, Suppression};
 use crate::shard::{self, UnknownCampaign};
 use crate::slot::{message_from_text, message_text, slot_of};
@@ -46,6 +47,8 @@ struct RulesInput {
     gaps_s: [i64; CHANNEL_COUNT],
     max_attempts: u8,
     dedup_key: String,
+    defers: bool,
+    window: (u16, u16),
     conversion_value: i64,
     zone: u16,
     limits_total: bool,
@@ -70,6 +73,8 @@ impl From<RulesInput> for Rules {
             gaps_s: input.gaps_s,
             max_attempts: input.max_attempts,
             dedup_key: input.dedup_key,
+            defers: input.defers,
+            window: input.window,
             conversion_value: input.conversion_value,
             zone: input.zone,
             limited: Limited {
@@ -165,8 +170,8 @@ impl Shard {
 #[pymethods]
 impl Shard {
     #[new]
-    fn new(incarnation: u64, quiet_start: u16, quiet_end: u16) -> Self {
-        Shard { inner: shard::Shard::new(incarnation), default_quiet: (quiet_start, quiet_end) }
+    fn new(incarnation: u64, quiet_start: u16, quiet_end: u16, zones: &Zones) -> Self {
+        Shard { inner: shard::Shard::new(incarnation, zones.0.clone()), default_quiet: (quiet_start, quiet_end) }
     }
 
     fn put_campaign(&mut self, rules: RulesInput) {
