@@ -74,6 +74,7 @@ class _Options(Struct, kw_only=True, forbid_unknown_fields=True):
     channels: list[Channel] | UnsetType = UNSET
     send_at: Instant | UnsetType = UNSET
     content: dict[str, Any] | UnsetType = UNSET
+    explain: bool | UnsetType = UNSET
 
 
 class SendBody(_Options, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +87,38 @@ class BatchBody(_Options, kw_only=True, forbid_unknown_fields=True):
     """Recipients to decide on, in order; what is wrong with one leaves the others alone."""
 
     recipients: Annotated[list[Recipient], Meta(max_length=100_000)]
+
+
+class Check(Struct):
+    """A step: what it read, its limit, whether it passed."""
+
+    step: str
+    read: Any
+    limit: Any
+    passed: bool
+
+
+class ChannelExplanation(Struct):
+    """How a channel fared; the score is the weighted sum of the factors."""
+
+    viable: bool
+    excluded_by: str | None
+    tier: int | None
+    factors: dict[str, Share]
+    score: Share
+    boost: Share
+    cost: Amount
+    scheduled_at: Instant | None
+    deferred_from: Instant | None
+
+
+class Explanation(Struct):
+    """How a decision came about: the steps up to the one that failed, the channels, a sentence."""
+
+    checks: list[Check]
+    channels: dict[Channel, ChannelExplanation]
+    weights: dict[str, Share]
+    summary: str
 
 
 class Decision(Struct):
@@ -105,6 +138,7 @@ class Decision(Struct):
     next_eligible_at: Instant | None
     warnings: list[str] | None
     errors: list[FieldProblem] | UnsetType = UNSET
+    explanation: Explanation | None | UnsetType = UNSET
 
 
 class BatchCounts(Struct):

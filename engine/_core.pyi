@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from engine.explanation import Trace
 from engine.rules import Rules
 from engine.status import Tally
 
@@ -33,7 +34,8 @@ FEATURE_LAYOUT: list[tuple[str, str]]
 ANSWER_LAYOUT: list[tuple[str, str]]
 """Name and numpy type of each column of an answer (`Admission.answer`), in order.
 
-An answer is the number of rows as u32 and then the columns, little-endian, without padding."""
+An answer is the number of rows as u32 and then the columns, little-endian, without padding; then the number of
+explanations as u32, and each as its length as u32 and its text."""
 
 class RequestParser:
     """Turns bodies into requests, in one pass and without a Python object per recipient.
@@ -125,6 +127,10 @@ class Admission:
         """The part's `now`, or the latest that this shard has seen: time never goes back."""
 
     @property
+    def dedup_key(self) -> str | None:
+        """The key that the request brought."""
+
+    @property
     def urgency(self) -> int | None:
         """Code of the urgency that the request asked for."""
 
@@ -133,8 +139,13 @@ class Admission:
     def features(self) -> tuple[npt.NDArray[Any], ...]:
         """The columns of FEATURE_LAYOUT, each a new C-contiguous array; see `engine.columns.Features`."""
 
-    def answer(self) -> bytes:
-        """The decisions as columns of ANSWER_LAYOUT. Raises ValueError while rows are undecided."""
+    def traces(self) -> list[Trace] | None:
+        """What was read for each decided row; None unless the request asks for explanations."""
+
+    def answer(self, explanations: list[str]) -> bytes:
+        """The decisions as columns of ANSWER_LAYOUT, and the explanations, JSON, one a row or none at all.
+
+        Raises ValueError while rows are undecided."""
 
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine._core import Admission
+from engine._core import CHANNELS, Admission
 from engine.columns import Features
 from engine.config import (
     Settings,
@@ -26,9 +26,12 @@ from engine.config import (
     urgency_table,
 )
 from engine.rules import Rules
-from kernels import rank
+from kernels import NOT_PREFERRED, local_offset, rank
 
 __all__ = ["ChannelSelector", "Ranking"]
+
+
+FACTORS = ("customer_type", "engagement", "device", "urgency", "time_of_day")
 
 
 class Ranking(NamedTuple):
@@ -48,6 +51,38 @@ class ChannelSelector:
         self._device = device_table(settings)
         self._urgency = urgency_table(settings)
         self._hour_weights = best_hour_weights(settings)
+
+    @property
+    def named_weights(self) -> dict[str, float]:
+        """What each factor weighs, in the order of the sum."""
+        return dict(zip(FACTORS, self._factor_weights.tolist(), strict=True))
+
+    def factors(
+        self, admission: Admission, features: Features, rules: Rules, row: int
+    ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+        """The five factors and the boost of each channel for one recipient, by name, as the kernel finds them."""
+        urgency = rules.urgency if admission.urgency is None else admission.urgency
+        customer_type, device = int(features.customer_type[row]), int(features.device[row])
+        offset = local_offset(int(features.zone[row]), np.array([admission.now], dtype=np.int64))
+        hour = (admission.now + int(offset[0])) // 3600 % 24
+        hours = self._hour_weights[:, customer_type]
+        highest = hours.max(axis=1)
+        time_of_day = np.divide(hours[:, hour], highest, out=np.zeros(len(CHANNELS)), where=highest > 0)
+        columns = (
+            self._customer_type[customer_type],
+            self._engagement,
+            self._device[device],
+            self._urgency[urgency],
+            time_of_day,
+        )
+        count = int(features.preference_count[row])
+        places = features.preference_rank[row].tolist()
+        factors, boosts = {}, {}
+        for channel, name in enumerate(CHANNELS):
+            factors[name] = {factor: float(column[channel]) for factor, column in zip(FACTORS, columns, strict=True)}
+            place = places[channel]
+            boosts[name] = 0.0 if place == NOT_PREFERRED else 0.10 * (count - place) / count
+        return factors, boosts
 
     def rank(self, admission: Admission, features: Features, rules: Rules) -> Ranking:
         """The candidate channels of each recipient, best first."""

@@ -22,6 +22,7 @@ from engine.config import Settings, channel_gaps, quiet_minutes
 from engine.deduplicator import Deduplicator
 from engine.errors import UnknownCampaign
 from engine.event import Event
+from engine.explanation import explanations
 from engine.model import Campaign, CampaignLimits
 from engine.rules import Rules, rules_of
 from engine.send_time_scheduler import SendTimeScheduler
@@ -56,7 +57,10 @@ class Orchestrator:
         times = self._send_time_scheduler.plan(admission, features, rules)
         ranking = self._channel_selector.rank(admission, features, rules)
         self.budget_manager.commit(admission, times, ranking, rules.id)
-        return admission.answer()
+        traces = admission.traces()
+        if traces is None:
+            return admission.answer([])
+        return admission.answer(explanations(admission, features, rules, self._channel_selector, traces))
 
     def put_campaign(self, campaign: Campaign, paused: bool) -> None:
         """Creates a campaign or replaces its rules; what it did so far is kept."""

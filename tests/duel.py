@@ -27,7 +27,7 @@ from tests.strategies import (
 
 DECIDED = ("recipient_id", "status", "reason", "channel", "scheduled_at", "scheduled_local")
 DECIDED += ("fallback_chain", "cost", "confidence", "next_eligible_at")
-DECISION = {*DECIDED, "message_id", "detail", "warnings", "errors"}
+DECISION = {*DECIDED, "message_id", "detail", "warnings", "errors", "explanation"}
 SHIFTS = (4 * HOUR, 4 * HOUR, DAY, DAY, DAY, HOUR, 0, WEEK)
 
 
@@ -102,7 +102,9 @@ class Duel:
         body = {"campaign_id": self.some_campaign(), "recipients": people}
         body |= make_options(self.choices, self.now)
         if self.choices.chance(1):
-            body |= self.choices.pick(({"dry_run": True}, {"explain": True}))
+            body |= {"dry_run": True}
+        elif self.choices.chance(5):
+            body |= {"explain": True}
         expected, given = self.ask("send_batch", body, self.now)
         if expected is None:
             return
@@ -216,6 +218,7 @@ class Duel:
         self.tally[expected["reason"] or expected["status"]] += 1
         self.same("unknown fields", set(), given.keys() - DECISION, about)
         pairs = ({name: side[name] for name in DECIDED} for side in (expected, given))
+        self.same("an explanation", bool(about.get("explain")), "explanation" in given, about)
         self.same("decision", *pairs, lambda: self.known(expected["recipient_id"], about))
         blocked, invalid = (expected["status"] == status for status in ("blocked", "invalid"))
         self.same("a sentence", True, not blocked or bool(given["detail"]), given)

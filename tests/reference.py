@@ -182,7 +182,7 @@ class Reference:
         return {"counts": dict(counts), "reasons": dict(reasons), "results": results}
 
     def check(self, options: dict) -> None:
-        if options.get("dry_run") or options.get("explain"):
+        if options.get("dry_run"):
             raise Refused(400)
 
     def answer(self, campaign: Record, recipient: object, options: dict, now: int) -> dict:

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::explanation::{Obstacles, Trace, obstacles};
 use crate::part::{NO_QUIET_HOURS, Part, given};
 use crate::roster::{CAMPAIGN_ZONE, Recipient};
 use crate::shard::{Shard, UnknownCampaign, refused_channels};
@@ -66,6 +67,10 @@ pub struct Admission {
     pub urgency: Option<Urgency>,
     pub send_at: Option<i64>,
     pub rows: Vec<Admitted>,
+    /// Whether each row leaves a trace, and what is noted for it at admission and at its turn.
+    pub explain: bool,
+    pub obstacles: Vec<Obstacles>,
+    pub traces: Vec<Trace>,
     pub features: Features,
     pub answer: Answer,
 }
@@ -79,7 +84,8 @@ impl Shard {
         let campaign = self.find_campaign(&part.header.campaign_id)?;
         let now = self.advance(part.header.now);
         let rules = &self.campaigns[campaign as usize].rules;
-        let allowed = rules.channels & part.header.channels;
+        let campaign_channels = rules.channels;
+        let allowed = campaign_channels & part.header.channels;
         let inactive = (!rules.active(now)).then_some(Reason::CampaignInactive);
         let campaign_zone = rules.zone;
         let campaign_hash = crate::slot::hash_of(&rules.id);
@@ -96,12 +102,18 @@ impl Shard {
             urgency: part.header.urgency,
             send_at: part.header.send_at,
             rows: Vec::with_capacity(count),
+            explain: part.header.explain,
+            obstacles: Vec::new(),
+            traces: Vec::new(),
             features: Features::with_capacity(count),
             answer: Answer::with_capacity(count),
         };
         for row in 0..count {
             let index = self.merge_profile(part, row);
             let recipient = self.roster.get(index);
+            if admission.explain {
+                admission.obstacles.push(obstacles(recipient, campaign_channels, part.header.channels, now));
+            }
             let standing = inactive.or_else(|| recipient.stopped(now).then_some(Reason::Suppressed));
             let gave_preferences = part.recipients.columns.given[row] & given::PREFERENCES != 0;
             let opted_out = if gave_preferences { refused_channels(recipient.profile.opt_out) } else { 0 };

@@ -1,7 +1,7 @@
 //! An answer: what a shard decided, on its way back to the front end, one row a recipient in the part's order.
 
 use crate::columns;
-use crate::columns::{Corrupt, Reader};
+use crate::columns::{Corrupt, Reader, write_blob, write_count};
 use crate::words::{Channel, NO_CHANNEL, NONE, Reason, Status};
 
 columns! {
@@ -57,18 +57,42 @@ pub fn unpack_channels(packed: u32) -> impl Iterator<Item = Channel> {
         .filter_map(|nibble| Channel::from_code(nibble - 1))
 }
 
-impl Answer {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(8 + self.status.len() * 50);
-        self.write(&mut out);
-        out
+/// An answer on its way: the decisions and, where asked for, how each came about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Explained {
+    pub answer: Answer,
+    /// JSON, one a row; none where nobody asked.
+    pub explanations: Vec<Box<str>>,
+}
+
+impl Explained {
+    /// The explanation of a row.
+    pub fn explanation(&self, row: usize) -> Option<&str> {
+        self.explanations.get(row).map(AsRef::as_ref)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(bytes);
         let answer = Answer::read(&mut reader)?;
+        let count = reader.count()?;
+        if count != 0 && count != answer.status.len() {
+            return Err(Corrupt("the explanations do not match the decisions"));
+        }
+        let explanations = (0..count).map(|_| reader.text().map(Into::into)).collect::<Result<_, _>>()?;
         reader.end()?;
-        Ok(answer)
+        Ok(Explained { answer, explanations })
+    }
+}
+
+impl Answer {
+    /// The bytes of an [`Explained`]; `explanations` are JSON, one a row, or none at all.
+    pub fn encode(&self, explanations: &[String]) -> Vec<u8> {
+        let texts: usize = explanations.iter().map(|text| text.len() + 4).sum();
+        let mut out = Vec::with_capacity(12 + self.status.len() * 50 + texts);
+        self.write(&mut out);
+        write_count(explanations.len(), &mut out);
+        explanations.iter().for_each(|text| write_blob(text.as_bytes(), &mut out));
+        out
     }
 }
 
@@ -89,6 +113,11 @@ mod tests {
         let mut answer = Answer::default();
         answer.push(Decision::blocked(Reason::DailyCap, Some(5)));
         answer.push(Decision { message_id: 7, cost: 100, ..Decision::default() });
-        assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+        let texts = ["{}".to_owned(), "null".to_owned()];
+        let explained = Explained::decode(&answer.encode(&texts));
+        assert_eq!(explained.as_ref().map(|explained| explained.explanation(1)), Ok(Some("null")));
+        assert_eq!(explained.map(|explained| explained.answer), Ok(answer.clone()));
+        assert_eq!(Explained::decode(&answer.encode(&[])).map(|plain| plain.explanations.len()), Ok(0));
+        assert!(Explained::decode(&answer.encode(&texts[..1])).is_err());
     }
 }

@@ -17,7 +17,7 @@ use crate::slot::slot_of;
 use crate::words::{Channel, ChannelMask, MessageState, NO_CHANNEL, NONE, Reason, Status, channels_of};
 
 /// Where a row stands after steps 0 to 2.
-enum Viability {
+pub(crate) enum Viability {
     Blocked(Reason),
     /// Caps or gaps left no channel.
     Held(Broken),
@@ -38,7 +38,12 @@ impl Shard {
             let admitted = admission.rows[row];
             self.cancel_waiting(admitted.recipient, admitted.opted_out);
             let mut choice = Choice::new(row, plan);
-            let decision = match self.decide(admission, &mut choice) {
+            let outcome = self.decide(admission, &mut choice);
+            if admission.explain && !matches!(outcome, Outcome::AskLedger) {
+                let trace = self.trace(admission, plan, row);
+                admission.traces.push(trace);
+            }
+            let decision = match outcome {
                 Outcome::AskLedger => return Some(self.needs(admission, plan, row)),
                 Outcome::Blocked(reason, next_eligible_at) => {
                     self.campaigns[admission.campaign as usize].tally.blocked[reason as usize] += 1;
@@ -82,7 +87,7 @@ impl Shard {
     }
 
     /// Steps 0 to 2: the channels that are left.
-    fn viable(&self, admission: &Admission, choice: &mut Choice<'_>) -> Viability {
+    pub(crate) fn viable(&self, admission: &Admission, choice: &mut Choice<'_>) -> Viability {
         let admitted = &admission.rows[choice.row];
         if let Some(reason) = admitted.standing {
             return Viability::Blocked(reason);

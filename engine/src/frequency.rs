@@ -67,6 +67,11 @@ impl Counted {
             .unwrap_or_default()
     }
 
+    /// Seconds from an instant to the nearest on a channel.
+    pub fn nearest_s(&self, channel: Channel, at: i64) -> Option<i64> {
+        self.0.iter().filter(|(_, used)| *used == channel).map(|(other, _)| (at - other).abs()).min()
+    }
+
     /// The first instant from `now` on that caps and gap admit on one of `channels`.
     pub fn next_eligible(&self, caps: &Caps, channels: ChannelMask, now: i64) -> Option<i64> {
         channels_of(channels).filter_map(|channel| self.next_on(caps, channel, now)).min()

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod commitment;
 pub mod deduplicator;
 pub mod events;
+pub mod explanation;
 pub mod fault;
 pub mod frequency;
 pub mod instant;

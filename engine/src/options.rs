@@ -73,7 +73,8 @@ impl Setting {
                 put(text(cursor, peek)?.and_then(|time| from_rfc3339(&time)).map(Some), &mut header.send_at)
             }
             Setting::Content => put(content(cursor, peek)?, &mut header.content),
-            Setting::DryRun | Setting::Explain => match peek {
+            Setting::Explain => put(boolean(cursor, peek)?, &mut header.explain),
+            Setting::DryRun => match peek {
                 Peek::True => {
                     cursor.skip(peek)?;
                     errors.push(self.path(), "is not built yet: leave it out or give false");
@@ -116,6 +117,15 @@ fn put<T>(read: Option<T>, place: &mut T) -> bool {
 
 fn is_dedup_key(key: &str) -> bool {
     (1..=DEDUP_KEY_BYTES_MAX).contains(&key.len()) && !has_control(key)
+}
+
+fn boolean(cursor: &mut Cursor<'_>, peek: Peek) -> Result<Option<bool>, Broken> {
+    cursor.skip(peek)?;
+    Ok(match peek {
+        Peek::True => Some(true),
+        Peek::False => Some(false),
+        _ => None,
+    })
 }
 
 /// A string, or None for anything else, which is passed over.

@@ -52,6 +52,8 @@ pub struct Header {
     pub send_at: Option<i64>,
     /// JSON object passed to delivery; empty if none.
     pub content: Vec<u8>,
+    /// Each decision says how it came about.
+    pub explain: bool,
 }
 
 impl Header {
@@ -64,6 +66,7 @@ impl Header {
             channels: ALL_CHANNELS,
             send_at: None,
             content: Vec::new(),
+            explain: false,
         }
     }
 
@@ -81,6 +84,7 @@ impl Header {
         out.push(self.channels);
         out.extend_from_slice(&self.send_at.unwrap_or(NONE).to_le_bytes());
         write_blob(&self.content, out);
+        out.push(u8::from(self.explain));
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
@@ -95,6 +99,7 @@ impl Header {
             channels: reader.take(1)?[0] & ALL_CHANNELS,
             send_at: Some(reader.column::<i64>(1)?[0]).filter(|at| *at != NONE),
             content: reader.blob()?.to_vec(),
+            explain: reader.take(1)?[0] != 0,
         })
     }
 }
@@ -209,6 +214,7 @@ mod tests {
         header.now = 1_700_000_000;
         header.dedup_key = Some("key".into());
         header.urgency = Some(Urgency::High);
+        header.explain = true;
         header.content = b"{\"a\":1}".to_vec();
         let mut recipients = Recipients::default();
         let row = RecipientRow { hash: 9, given: given::CONTACTS, contacts: 0b101, ..RecipientRow::default() };

@@ -40,7 +40,8 @@ pub fn batch(request: &Request, replies: &Replies, batch_id: &str) -> Vec<u8> {
         write_integer(count, out);
     });
     out.extend_from_slice(b"},\"results\":[");
-    write_list(replies.verdicts(request), &mut out, |verdict, out| write_verdict(&verdict, out));
+    let explain = request.header.explain;
+    write_list(replies.verdicts(request), &mut out, |verdict, out| write_verdict(&verdict, explain, out));
     out.extend_from_slice(b"]}");
     out
 }
@@ -49,7 +50,7 @@ pub fn batch(request: &Request, replies: &Replies, batch_id: &str) -> Vec<u8> {
 pub fn send(request: &Request, replies: &Replies) -> Vec<u8> {
     let mut out = Vec::with_capacity(DECISION_BYTES);
     if let Some(verdict) = replies.verdicts(request).next() {
-        write_verdict(&verdict, &mut out);
+        write_verdict(&verdict, request.header.explain, &mut out);
     }
     out
 }
@@ -63,10 +64,13 @@ pub fn tally(request: &Request, replies: &Replies) -> Vec<(&'static str, &'stati
     scheduled.chain(blocked).chain(rest).filter(|(_, _, count)| *count > 0).collect()
 }
 
-fn write_verdict(verdict: &Verdict<'_>, out: &mut Vec<u8>) {
-    match verdict {
-        Verdict::Invalid { index, invalid } => write_invalid(*index, invalid, out),
-        Verdict::Valid { id, left_out, outcome } => {
+fn write_verdict(verdict: &Verdict<'_>, explain: bool, out: &mut Vec<u8>) {
+    let explanation = match verdict {
+        Verdict::Invalid { index, invalid } => {
+            write_invalid(*index, invalid, out);
+            None
+        }
+        Verdict::Valid { id, left_out, outcome, explanation } => {
             match outcome {
                 Outcome::Scheduled { channel, decision } => write_scheduled(id, *channel, decision, out),
                 Outcome::Blocked { reason, next_eligible_at } => {
@@ -84,9 +88,14 @@ fn write_verdict(verdict: &Verdict<'_>, out: &mut Vec<u8>) {
                 }
             }
             write_warnings(*left_out, out);
-            out.push(b'}');
+            *explanation
         }
+    };
+    if explain {
+        out.extend_from_slice(b",\"explanation\":");
+        out.extend_from_slice(explanation.unwrap_or("null").as_bytes());
     }
+    out.push(b'}');
 }
 
 fn write_scheduled(id: &str, channel: Channel, decision: &Decision, out: &mut Vec<u8>) {
@@ -164,7 +173,7 @@ fn write_invalid(index: usize, invalid: &Invalid, out: &mut Vec<u8>) {
         write_text(&error.message, out);
         out.push(b'}');
     });
-    out.extend_from_slice(b"]}");
+    out.push(b']');
 }
 
 fn write_list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, mut write: impl FnMut(T, &mut Vec<u8>)) {

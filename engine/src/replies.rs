@@ -1,7 +1,7 @@
 //! What the shards answered to a request, checked before anything is read from it: a shard whose answer is
 //! missing or does not fit the request counts as unavailable.
 
-use crate::answer::{Answer, Decision};
+use crate::answer::{Decision, Explained};
 use crate::instant::{SECONDS_MAX, SECONDS_MIN};
 use crate::request::{Entry, Invalid, Request};
 use crate::words::{Channel, ChannelMask, NONE, Reason, Status};
@@ -10,7 +10,7 @@ use crate::words::{Channel, ChannelMask, NONE, Reason, Status};
 const CONFIDENCE_MAX: u16 = 10_000;
 
 /// The answers to a request by shard; None where a shard is unavailable.
-pub struct Replies(Vec<Option<Answer>>);
+pub struct Replies(Vec<Option<Explained>>);
 
 /// What became of one recipient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict<'a> {
     Invalid { index: usize, invalid: &'a Invalid },
-    Valid { id: &'a str, left_out: ChannelMask, outcome: Outcome },
+    Valid { id: &'a str, left_out: ChannelMask, outcome: Outcome, explanation: Option<&'a str> },
 }
 
 /// How many recipients fared how.
@@ -42,10 +42,11 @@ impl Replies {
     /// Takes what `answer_of` gives for each shard.
     pub fn read<'a>(request: &Request, answer_of: impl Fn(usize) -> Option<&'a [u8]>) -> Self {
         let read = |shard| {
-            let answer = Answer::decode(answer_of(shard)?).ok()?;
+            let explained = Explained::decode(answer_of(shard)?).ok()?;
+            let answer = &explained.answer;
             let rows = answer.status.len();
             let fits = rows == request.rows(shard) && (0..rows).all(|row| outcome_of(answer.row(row)).is_some());
-            fits.then_some(answer)
+            fits.then_some(explained)
         };
         Replies((0..request.shard_count()).map(read).collect())
     }
@@ -55,14 +56,12 @@ impl Replies {
         request.entries().enumerate().map(|(index, entry)| match entry {
             Entry::Invalid(invalid) => Verdict::Invalid { index, invalid },
             Entry::Valid { id, shard, row, left_out } => {
-                Verdict::Valid { id, left_out, outcome: self.outcome(shard as usize, row) }
+                let explained = self.0.get(shard as usize).and_then(Option::as_ref);
+                let outcome = explained.and_then(|explained| outcome_of(explained.answer.row(row)));
+                let explanation = explained.and_then(|explained| explained.explanation(row));
+                Verdict::Valid { id, left_out, outcome: outcome.unwrap_or(Outcome::Unavailable), explanation }
             }
         })
-    }
-
-    fn outcome(&self, shard: usize, row: usize) -> Outcome {
-        let answer = self.0.get(shard).and_then(Option::as_ref);
-        answer.and_then(|answer| outcome_of(answer.row(row))).unwrap_or(Outcome::Unavailable)
     }
 
     pub fn counts(&self, request: &Request) -> Counts {

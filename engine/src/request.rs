@@ -13,6 +13,9 @@ use crate::words::ChannelMask;
 /// How many recipients one request may have.
 pub const RECIPIENTS_MAX: usize = 100_000;
 
+/// How many one may have whose decisions are explained: an explanation is many times as long as a decision.
+const EXPLAINED_MAX: usize = 1_000;
+
 /// The shard of a recipient that goes to none.
 const NO_SHARD: u32 = u32::MAX;
 
@@ -229,6 +232,9 @@ impl Parser {
             if seen & key.bit() == 0 {
                 errors.push(key.path(form), REQUIRED);
             }
+        }
+        if request.header.explain && request.size() > EXPLAINED_MAX {
+            errors.push(Setting::Explain.path(), "takes true for up to 1,000 recipients");
         }
         if errors.is_empty() { Ok(request) } else { Err(Fault::many(400, errors.into_list()).into()) }
     }

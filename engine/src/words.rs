@@ -124,6 +124,17 @@ impl Reason {
     }
 }
 
+words! {
+    /// Why a channel is no candidate.
+    Obstacle, OBSTACLES {
+        NotAllowed = "not_allowed",
+        NotRequested = "not_requested",
+        NoAddress = "no_address",
+        OptedOut = "opted_out",
+        Suppressed = "suppressed",
+    }
+}
+
 impl Reason {
     /// What a person reads of a message that goes later because its first instant would have met this.
     pub fn deferral(self) -> Option<&'static str> {

@@ -1,7 +1,9 @@
 //! The boundary to Python: module `engine._core`. `engine/_core.pyi` is its book.
 
+mod admission;
 mod request;
 mod shard;
+mod trace;
 mod zones;
 
 use pyo3::prelude::*;
@@ -11,9 +13,11 @@ use crate::words;
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
+    use super::admission::Admission;
+    #[pymodule_export]
     use super::request::{Request, RequestParser, check_json, message_shard, slot_of};
     #[pymodule_export]
-    use super::shard::{Admission, Shard};
+    use super::shard::Shard;
     #[pymodule_export]
     use super::zones::Zones;
     use super::*;

@@ -1,12 +1,12 @@
 //! Shard and Admission as Python sees them.
 
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2};
+use numpy::PyReadonlyArray2;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList};
 
+use super::admission::Admission;
 use super::zones::Zones;
-use crate::admission::{self, Features};
 use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules, Tally};
 use crate::columns::Corrupt;
@@ -87,68 +87,6 @@ impl From<RulesInput> for Rules {
     }
 }
 
-/// A part that is being decided: the columns that kernels read, and then the answer.
-#[pyclass(module = "engine._core")]
-pub struct Admission {
-    inner: admission::Admission,
-    campaign_id: String,
-}
-
-#[pymethods]
-impl Admission {
-    fn __len__(&self) -> usize {
-        self.inner.rows.len()
-    }
-
-    #[getter]
-    fn now(&self) -> i64 {
-        self.inner.now
-    }
-
-    #[getter]
-    fn campaign_id(&self) -> &str {
-        &self.campaign_id
-    }
-
-    #[getter]
-    fn urgency(&self) -> Option<u8> {
-        self.inner.urgency.map(|urgency| urgency as u8)
-    }
-
-    #[getter]
-    fn send_at(&self) -> Option<i64> {
-        self.inner.send_at
-    }
-
-    /// The columns in the order of FEATURE_LAYOUT.
-    fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let features: &Features = &self.inner.features;
-        let preference_rank: Bound<'py, PyArray2<u8>> =
-            PyArray1::from_slice(py, &features.preference_rank).reshape([self.inner.rows.len(), CHANNEL_COUNT])?;
-        PyTuple::new(
-            py,
-            [
-                PyArray1::from_slice(py, &features.candidates).into_any(),
-                PyArray1::from_slice(py, &features.customer_type).into_any(),
-                PyArray1::from_slice(py, &features.device).into_any(),
-                PyArray1::from_slice(py, &features.zone).into_any(),
-                PyArray1::from_slice(py, &features.quiet_start).into_any(),
-                PyArray1::from_slice(py, &features.quiet_end).into_any(),
-                preference_rank.into_any(),
-                PyArray1::from_slice(py, &features.preference_count).into_any(),
-                PyArray1::from_slice(py, &features.spread).into_any(),
-            ],
-        )
-    }
-
-    fn answer<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        if self.inner.answer.status.len() != self.inner.rows.len() {
-            return Err(PyValueError::new_err("not every row is decided yet"));
-        }
-        Ok(PyBytes::new(py, &self.inner.answer.encode()))
-    }
-}
-
 /// One shard's state.
 #[pyclass(module = "engine._core")]
 pub struct Shard {
@@ -181,7 +119,7 @@ impl Shard {
     fn admit(&mut self, part: &[u8]) -> PyResult<Admission> {
         let part = Part::decode(part)?;
         let inner = self.inner.admit(&part, self.default_quiet)?;
-        Ok(Admission { inner, campaign_id: part.header.campaign_id })
+        Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
 
     #[allow(clippy::too_many_arguments)] // one array a column of the plan

@@ -27,7 +27,7 @@ fn scheduled() -> Decision {
 fn answer(decisions: &[Decision]) -> Vec<u8> {
     let mut answer = Answer::default();
     decisions.iter().for_each(|decision| answer.push(*decision));
-    answer.encode()
+    answer.encode(&[])
 }
 
 fn rendered(answer: Option<&[u8]>) -> String {

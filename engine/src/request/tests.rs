@@ -47,12 +47,13 @@ fn recipients_go_to_their_shards_in_order() {
 fn options_are_read() {
     let request = batch_with(
         r#""dedup_key":"k","urgency":"high","channels":["sms","email"],"send_at":"2026-03-01T00:00:00.9-05:00",
-           "content":{"a" : [1, {}]},"dry_run":false,"explain":false,"#,
+           "content":{"a" : [1, {}]},"dry_run":false,"explain":true,"#,
     );
     let header = request.expect("the body is right").header;
     assert_eq!(header.dedup_key.as_deref(), Some("k"));
     assert_eq!((header.urgency, header.channels), (Some(Urgency::High), 0b11));
     assert_eq!(header.send_at, Some(1_772_341_200));
+    assert!(header.explain);
     assert_eq!(header.content, br#"{"a" : [1, {}]}"#);
 }
 
@@ -79,7 +80,7 @@ fn wrong_options_refuse_the_whole() {
         (r#""content":{"a":{"b":1,"b":2}},"#, "/content/a/b"),
         (r#""dry_run":true,"#, "/dry_run"),
         (r#""dry_run":1,"#, "/dry_run"),
-        (r#""explain":true,"#, "/explain"),
+        (r#""explain":1,"#, "/explain"),
         (r#""campaign_id":"again","#, "/campaign_id"),
         (r#""recipients":[],"#, "/recipients"),
         (r#""recipient":{},"#, "/recipient"),
@@ -88,6 +89,17 @@ fn wrong_options_refuse_the_whole() {
         let fault = batch_with(fields).expect_err(fields);
         assert_eq!((fault.status, paths(&fault).as_slice()), (400, [path].as_slice()), "{fields}");
     }
+}
+
+#[test]
+fn explanations_are_bounded() {
+    let body = |count: usize| {
+        let recipients = vec![r#"{"id":"c-1"}"#; count].join(",");
+        format!(r#"{{"campaign_id":"a","recipients":[{recipients}],"explain":true}}"#)
+    };
+    assert_eq!(batch(&body(1_000)).map(|request| request.size()), Ok(1_000));
+    let fault = batch(&body(1_001)).expect_err("too many to explain");
+    assert_eq!((fault.status, paths(&fault).as_slice()), (400, ["/explain"].as_slice()));
 }
 
 #[test]
