@@ -6,13 +6,36 @@ codes: places in the tuples of words below. A bucket is a pair (kind, key): (0, 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from engine.rules import Rules
 from engine.status import Tally
+
+__all__ = [
+    "ANSWER_LAYOUT",
+    "BUILD_PROFILE",
+    "CHANNELS",
+    "CUSTOMER_TYPES",
+    "DEVICES",
+    "EVENT_STATUSES",
+    "EVENT_TYPES",
+    "FEATURE_LAYOUT",
+    "MESSAGE_STATES",
+    "REASONS",
+    "STATUSES",
+    "URGENCIES",
+    "Admission",
+    "Request",
+    "RequestParser",
+    "Shard",
+    "check_json",
+    "message_shard",
+    "slot_of",
+]
 
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
@@ -35,6 +58,8 @@ ANSWER_LAYOUT: list[tuple[str, str]]
 
 An answer is the number of rows as u32 and then the columns, little-endian, without padding."""
 
+@final
+@disjoint_base
 class RequestParser:
     """Turns bodies into requests, in one pass and without a Python object per recipient.
 
@@ -42,7 +67,7 @@ class RequestParser:
     (UTF-8, up to 64 levels deep, no field twice, nothing after it) and for anything wrong outside a recipient, 413
     for more than 100,000 recipients or 64 MiB, 422 for a wrong recipient where it is the only one."""
 
-    def __init__(self, zones: Sequence[str], shards: int) -> None:
+    def __new__(cls, zones: Sequence[str], shards: int) -> RequestParser:
         """`zones` by code (`kernels.ZONE_NAMES`), 65,535 at most; 1 to 1,024 shards, else ValueError."""
 
     def parse_batch(self, body: bytes) -> Request:
@@ -54,6 +79,8 @@ class RequestParser:
     def parse_profile(self, recipient_id: str, body: bytes) -> Request:
         """The body of `PUT /recipients/{id}`: a request of one valid recipient and no campaign."""
 
+@final
+@disjoint_base
 class Request:
     """A body that was read: the recipients by shard, and their order. Made by `RequestParser` alone.
 
@@ -98,6 +125,8 @@ def slot_of(id: str) -> int:
 def message_shard(message_id: str, shards: int) -> int | None:
     """The shard of a message by the slot in its id; None if this is no message's id."""
 
+@final
+@disjoint_base
 class Admission:
     """A part that is being decided. `len()` is its number of recipients."""
 
@@ -120,10 +149,12 @@ class Admission:
     def answer(self) -> bytes:
         """The decisions as columns of ANSWER_LAYOUT. Raises ValueError while rows are undecided."""
 
+@final
+@disjoint_base
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
 
-    def __init__(self, incarnation: int, quiet_start: int, quiet_end: int) -> None:
+    def __new__(cls, incarnation: int, quiet_start: int, quiet_end: int) -> Shard:
         """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
         hours are those of recipients who name none, as minutes of the day."""
 
