@@ -10,7 +10,6 @@ from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import disjoint_base
 
 from engine.rules import Rules
 from engine.status import Tally
@@ -59,7 +58,6 @@ ANSWER_LAYOUT: list[tuple[str, str]]
 An answer is the number of rows as u32 and then the columns, little-endian, without padding."""
 
 @final
-@disjoint_base
 class RequestParser:
     """Turns bodies into requests, in one pass and without a Python object per recipient.
 
@@ -80,7 +78,6 @@ class RequestParser:
         """The body of `PUT /recipients/{id}`: a request of one valid recipient and no campaign."""
 
 @final
-@disjoint_base
 class Request:
     """A body that was read: the recipients by shard, and their order. Made by `RequestParser` alone.
 
@@ -126,7 +123,6 @@ def message_shard(message_id: str, shards: int) -> int | None:
     """The shard of a message by the slot in its id; None if this is no message's id."""
 
 @final
-@disjoint_base
 class Admission:
     """A part that is being decided. `len()` is its number of recipients."""
 
@@ -150,7 +146,6 @@ class Admission:
         """The decisions as columns of ANSWER_LAYOUT. Raises ValueError while rows are undecided."""
 
 @final
-@disjoint_base
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
 
