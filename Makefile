@@ -34,10 +34,11 @@ bench: $(VENV)/.built ## measures against the targets (ARGS="--only http_send --
 	@$(BIN)/madan-sara bench $(ARGS)
 	@$(if $(ARGS),,$(BIN)/pytest bench/micro -q -o addopts=--import-mode=importlib --benchmark-columns=median,iqr,rounds)
 
-lint: $(VENV)/.built ## ruff, mypy, import layers, rustfmt, clippy
+lint: $(VENV)/.built ## ruff, mypy, the boundary's stubs, import layers, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/stubtest engine._core
 	$(BIN)/lint-imports --no-cache
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings

@@ -138,7 +138,7 @@ class Decision(Struct):
     next_eligible_at: Instant | None
     warnings: list[str] | None
     errors: list[FieldProblem] | UnsetType = UNSET
-    explanation: Explanation | None | UnsetType = UNSET
+    explanation: Explanation | UnsetType | None = UNSET
 
 
 class BatchCounts(Struct):

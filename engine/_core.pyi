@@ -6,7 +6,7 @@ codes: places in the tuples of words below. A bucket is a pair (kind, key): (0, 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,28 @@ import numpy.typing as npt
 from engine.explanation import Trace
 from engine.rules import Rules
 from engine.status import Tally
+
+__all__ = [
+    "ANSWER_LAYOUT",
+    "BUILD_PROFILE",
+    "CHANNELS",
+    "CUSTOMER_TYPES",
+    "DEVICES",
+    "EVENT_STATUSES",
+    "EVENT_TYPES",
+    "FEATURE_LAYOUT",
+    "MESSAGE_STATES",
+    "REASONS",
+    "STATUSES",
+    "URGENCIES",
+    "Admission",
+    "Request",
+    "RequestParser",
+    "Shard",
+    "check_json",
+    "message_shard",
+    "slot_of",
+]
 
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
@@ -37,6 +59,7 @@ ANSWER_LAYOUT: list[tuple[str, str]]
 An answer is the number of rows as u32 and then the columns, little-endian, without padding; then the number of
 explanations as u32, and each as its length as u32 and its text."""
 
+@final
 class RequestParser:
     """Turns bodies into requests, in one pass and without a Python object per recipient.
 
@@ -44,7 +67,7 @@ class RequestParser:
     (UTF-8, up to 64 levels deep, no field twice, nothing after it) and for anything wrong outside a recipient, 413
     for more than 100,000 recipients or 64 MiB, 422 for a wrong recipient where it is the only one."""
 
-    def __init__(self, zones: Sequence[str], shards: int) -> None:
+    def __new__(cls, zones: Sequence[str], shards: int) -> RequestParser:
         """`zones` by code (`kernels.ZONE_NAMES`), 65,535 at most; 1 to 1,024 shards, else ValueError."""
 
     def parse_batch(self, body: bytes) -> Request:
@@ -56,6 +79,7 @@ class RequestParser:
     def parse_profile(self, recipient_id: str, body: bytes) -> Request:
         """The body of `PUT /recipients/{id}`: a request of one valid recipient and no campaign."""
 
+@final
 class Request:
     """A body that was read: the recipients by shard, and their order. Made by `RequestParser` alone.
 
@@ -100,12 +124,13 @@ def slot_of(id: str) -> int:
 def message_shard(message_id: str, shards: int) -> int | None:
     """The shard of a message by the slot in its id; None if this is no message's id."""
 
+@final
 class Zones:
     """Local time by zone code, for what the walk through the rows has to find out itself."""
 
-    def __init__(
-        self, begins: npt.NDArray[np.int64], offsets: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]
-    ) -> None:
+    def __new__(
+        cls, begins: npt.NDArray[np.int64], offsets: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]
+    ) -> Zones:
         """Copies `kernels.zone_tables()`. Raises ValueError if they do not fit each other."""
 
     def first_permitted(
@@ -116,6 +141,7 @@ class Zones:
         Windows are minutes of the local day [start, end); `ends_at` is the first instant too late. Raises IndexError
         if there is no such zone."""
 
+@final
 class Admission:
     """A part that is being decided. `len()` is its number of recipients."""
 
@@ -147,10 +173,11 @@ class Admission:
 
         Raises ValueError while rows are undecided."""
 
+@final
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
 
-    def __init__(self, incarnation: int, quiet_start: int, quiet_end: int, zones: Zones) -> None:
+    def __new__(cls, incarnation: int, quiet_start: int, quiet_end: int, zones: Zones) -> Shard:
         """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
         hours are those of recipients who name none, as minutes of the day."""
 
@@ -179,8 +206,8 @@ class Shard:
     def abandon(self, admission: Admission) -> None:
         """Answers `unavailable` for every row that is not decided yet."""
 
-    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool]]) -> None:
-        """Adds (kind, key, amount, last) to what the shard holds; `last`: the ledger has no more."""
+    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool, bool]]) -> None:
+        """Adds (kind, key, amount, last, overdrawn) to what the shard holds; see `engine.budget_manager.Slice`."""
 
     def release(self, campaign_id: str) -> list[tuple[int, int, int]]:
         """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used."""

@@ -95,7 +95,7 @@ impl Shard {
         };
         Trace {
             stopped: self.roster.get(admitted.recipient).stopped(admission.now),
-            same_key_at: history.newest_first().find(|entry| entry.key == admission.key).map(|entry| entry.at),
+            same_key_at: history.newest_first().find(|entry| Some(entry.key) == admission.key).map(|entry| entry.at),
             obstacles: admission.obstacles.get(row).copied().unwrap_or_default(),
             channels: channels.map(trace).collect(),
         }
