@@ -89,7 +89,7 @@ class Shard:
             return life.core.decide(columns)
 
     def merge_profile(self, part: bytes) -> None:
-        """See `Orchestrator`, as are the next five."""
+        """See `Orchestrator`, as are the next six."""
         with self._alive() as life:
             life.core.merge_profile(part)
 
@@ -104,6 +104,10 @@ class Shard:
     def apply_events(self, events: list[Event]) -> list[str]:
         with self._alive() as life:
             return life.core.apply_events(events)
+
+    def cancel(self, message_id: str) -> dict[str, Any] | None:
+        with self._alive() as life:
+            return life.core.cancel(message_id)
 
     def message(self, message_id: str) -> dict[str, Any] | None:
         with self._alive() as life:

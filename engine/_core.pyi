@@ -202,6 +202,9 @@ class Shard:
     def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
         """Takes (id, type, message id, value); the codes of their EVENT_STATUSES."""
 
+    def cancel(self, message_id: str) -> bool | None:
+        """Cancels a message: False, and nothing is changed, if it does not wait any more; None if there is none."""
+
     def message(self, message_id: str) -> dict[str, Any] | None:
         """Plain numbers of a message, for `engine.views.message_view`."""
 

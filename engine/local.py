@@ -120,6 +120,15 @@ class Engine:
         shard = self.router.shard_of_message(message_id)
         return None if shard is None else self.shards[shard].message(message_id)
 
+    def cancel(self, message_id: str) -> dict[str, Any] | None:
+        """Cancels a message as `DELETE /messages/{id}` does. Raises `Conflict` if it does not wait any more."""
+        shard = self.router.shard_of_message(message_id)
+        if shard is None:
+            return None
+        message = self.shards[shard].cancel(message_id)
+        self._reopen_freed(shard)
+        return message
+
     def recipient(self, recipient_id: str, now: int) -> dict[str, Any] | None:
         """A recipient as `GET /recipients/{id}` answers it."""
         return self._shard_of(recipient_id).recipient(recipient_id, now)

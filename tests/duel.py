@@ -139,6 +139,12 @@ class Duel:
         if held:
             self.ask("lift", *self.choices.pick(held))
 
+    def cancel(self) -> None:
+        """Mostly one that waits."""
+        waiting = [i for i in self.theirs if self.model.messages[i].state == "scheduled"]
+        some = waiting if waiting and self.choices.chance(80) else [*self.theirs, "m-1"]
+        self.see_message("cancel", self.choices.pick(some[-40:]))
+
     def events(self) -> None:
         messages = tuple(self.theirs)[-400:]
         numbers = [next(self.event_numbers) for _ in range(self.choices.integer(1, 6))]
@@ -177,8 +183,9 @@ class Duel:
             (74, self.pause_or_resume),
             (78, self.put_recipient),
             (82, self.suppress),
-            (87, self.lift),
-            (94, self.events),
+            (86, self.lift),
+            (90, self.cancel),
+            (95, self.events),
             (100, self.read),
         )
         next(command for below, command in commands if kind < below)()
@@ -239,7 +246,7 @@ class Duel:
     def read(self) -> None:
         kind = self.choices.integer(0, 2)
         if kind == 0 and self.theirs:
-            self.read_message(self.choices.pick(tuple(self.theirs)))
+            self.see_message("message", self.choices.pick(tuple(self.theirs)))
         elif kind == 1:
             self.read_recipient(self.somebody())
         else:
@@ -252,12 +259,15 @@ class Duel:
         for recipient_id in self.people:
             self.read_recipient(recipient_id)
         for message_id in self.theirs:
-            self.read_message(message_id)
+            self.see_message("message", message_id)
 
-    def read_message(self, message_id: str) -> None:
-        theirs = (self.theirs[message_id], self.now)
-        expected, given = self.ask("message", message_id, self.now, theirs=theirs)
-        self.same("message", self.translated(expected), {name: given[name] for name in expected})
+    def see_message(self, call: str, message_id: str) -> None:
+        """A call that answers a message."""
+        theirs = (self.theirs.get(message_id, message_id), self.now)
+        expected, given = self.ask(call, message_id, self.now, theirs=theirs)
+        self.same("message known", expected is not None, given is not None, message_id)
+        if expected is not None:
+            self.same("message", self.translated(expected), {name: given[name] for name in expected})
 
     def translated(self, message: dict) -> dict:
         return message | {"message_id": self.theirs[message["message_id"]]}

@@ -146,8 +146,12 @@ class Reference:
     def cancel_waiting(self, person: Record, channels: set[str]) -> None:
         for m in person.messages:
             if m.state == "scheduled" and ("all" in channels or m.channel in channels):
-                m.state = "cancelled"
-                self.book(m, -1)
+                self.end(m, "cancelled")
+
+    def end(self, message: Record, state: str) -> None:
+        """It has no instant any more, and what it cost is given back."""
+        message.state = state
+        self.book(message, -1)
 
     def put_recipient(self, recipient_id: str, body: dict, now: int) -> None:
         if faults({"id": recipient_id} | body):
@@ -358,6 +362,15 @@ class Reference:
     def message(self, message_id: str, now: int) -> dict | None:
         found = self.messages.get(message_id)
         return None if found is None else views.message(found)
+
+    def cancel(self, message_id: str, now: int) -> dict | None:
+        found = self.messages.get(message_id)
+        if found is None:
+            return None
+        if found.state != "scheduled":
+            raise Refused(409)
+        self.end(found, "cancelled")
+        return views.message(found)
 
     def recipient(self, recipient_id: str, now: int) -> dict | None:
         found = self.people.get(recipient_id)

@@ -101,11 +101,20 @@ impl Shard {
             .newest_first()
             .filter(|entry| channels & entry.channel.bit() != 0)
             .map(|entry| entry.message)
-            .filter(|message| self.messages.get(*message).state == MessageState::Scheduled)
             .collect();
         for message in waiting {
             self.cancel(message);
         }
+    }
+
+    /// Cancels a message if it still waits: its cost, its place, its caps and its key are free again. False, and
+    /// nothing is changed, if it does not wait.
+    pub fn cancel(&mut self, index: u32) -> bool {
+        let waits = self.messages.get(index).state == MessageState::Scheduled;
+        if waits {
+            self.end(index, MessageState::Cancelled);
+        }
+        waits
     }
 
     /// The ids of campaigns with a limit to which money came back since the last call: other shards may have been
@@ -117,8 +126,8 @@ impl Shard {
             .collect()
     }
 
-    /// Takes a waiting message back: its cost, its place, its caps and its key are free again.
-    fn cancel(&mut self, index: u32) {
+    /// Ends a message without anybody having got it: what it cost and where it counted is free again.
+    fn end(&mut self, index: u32, state: MessageState) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         if campaign.rules.limited.any() {
@@ -126,7 +135,7 @@ impl Shard {
         }
         let tally = &mut campaign.tally;
         tally.messages[message.state as usize] -= 1;
-        message.state = MessageState::Cancelled;
+        message.state = state;
         tally.messages[message.state as usize] += 1;
         let channel = &mut tally.channels[message.channel as usize];
         channel.messages -= 1;

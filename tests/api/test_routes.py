@@ -91,6 +91,8 @@ def test_what_is_no_id_is_refused(client: httpx.Client, step: str) -> None:
         ("POST", "/campaigns/nothing/resume"),
         ("GET", "/messages/nothing"),
         ("GET", "/messages/m-0000000000000000"),
+        ("DELETE", "/messages/nothing"),
+        ("DELETE", "/messages/m-0000000000000000"),
         ("GET", "/recipients/nothing"),
         ("PUT", "/recipients/r/suppressions/fax"),
         ("DELETE", "/recipients/r/suppressions/fax"),
@@ -109,7 +111,7 @@ def test_what_is_not_there_is_a_404(client: httpx.Client, method: str, path: str
         ("GET", "/send"),
         ("GET", "/send-batch"),
         ("PATCH", "/campaigns/spring"),
-        ("DELETE", "/messages/m-0000000000000000"),
+        ("PUT", "/messages/m-0000000000000000"),
         ("DELETE", "/recipients/r"),
         ("GET", "/events"),
     ],
@@ -263,6 +265,19 @@ def test_a_message_is_followed_to_its_conversion(client: httpx.Client) -> None:
     view = shaped(client.get("/recipients/f-1"), RecipientView)
     assert [one.message_id for one in view.messages] == [decision.message_id]
     assert (view.caps.daily.used, view.caps.weekly.used) == (1, 1)
+
+
+def test_a_message_that_waits_is_cancelled_and_its_key_is_free_again(client: httpx.Client) -> None:
+    put_campaign(client, "cancelling", costs={"email": "0.25"}, urgency="high", send_window=None)
+    body = {"campaign_id": "cancelling", "recipient": {"id": "k-1", "contacts": {"email": "ana@example.com"}}}
+    path = f"/messages/{shaped(client.post('/send', json=body), Decision).message_id}"
+    before = client.get(path).json()
+    assert shaped(client.delete(path), Message).state == "cancelled"
+    assert client.get(path).json() == before | {"state": "cancelled"}
+    problem_of(client.delete(path), 409)
+    status = shaped(client.get("/campaigns/cancelling/status"), Status)
+    assert (status.messages["cancelled"], status.budget.committed) == (1, 0)
+    assert shaped(client.post("/send", json=body), Decision).status == "scheduled"
 
 
 def test_fixed_fields_of_a_campaign_with_messages_are_a_409(client: httpx.Client) -> None:
