@@ -80,6 +80,8 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
     """Takes what happened to messages.
 
     An event whose id came before changes nothing and is `seen`; a wrong one is `invalid` and names the fault.
+    A message that failed or bounced gives back its cost and its place; a bounce, a complaint and an unsubscription
+    suppress the channel for good, with the type of the event as the reason.
     """
     decoded = decode_events(await intake_of(request).read_json(request))
     sound = [event for event in decoded if isinstance(event, Event)]

@@ -200,7 +200,11 @@ class Shard:
         """Lifts such a stop; False if there was none."""
 
     def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
-        """Takes (id, type, message id, value); the codes of their EVENT_STATUSES."""
+        """Takes (id, type, message id, value); the codes of their EVENT_STATUSES.
+
+        `failed` and `bounced` end a message that was not delivered: its cost, its place, its caps and its key are
+        free again. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,
+        with the type as the reason, and cancel what waits there."""
 
     def cancel(self, message_id: str) -> bool | None:
         """Cancels a message: False, and nothing is changed, if it does not wait any more; None if there is none."""

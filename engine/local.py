@@ -107,9 +107,7 @@ class Engine:
         results: list[dict[str, Any]] = []
         for event in decode_events(_json(body)):
             if isinstance(event, Event):
-                shard = self.router.shard_of_message(event.message_id)
-                status = "unknown" if shard is None else self.shards[shard].apply_events([event])[0]
-                results.append({"id": event.id, "status": status})
+                results.append({"id": event.id, "status": self._apply(event)})
             else:
                 errors = [{"path": path, "message": message} for path, message in event.errors]
                 results.append({"id": event.id, "status": "invalid", "errors": errors})
@@ -170,6 +168,14 @@ class Engine:
         for campaign_id in self.shards[shard].take_freed():
             for other in range(len(self.shards)):
                 self.recall(other, campaign_id)
+
+    def _apply(self, event: Event) -> str:
+        shard = self.router.shard_of_message(event.message_id)
+        if shard is None:
+            return "unknown"
+        (status,) = self.shards[shard].apply_events([event])
+        self._reopen_freed(shard)
+        return status
 
     def _shard_of(self, recipient_id: str) -> Orchestrator:
         return self.shards[self.router.shard_of_recipient(recipient_id)]

@@ -91,7 +91,10 @@ class Orchestrator:
         return self._shard.lift(recipient_id, channel)
 
     def apply_events(self, events: list[Event]) -> list[str]:
-        """Takes events; the status of each: `applied`, `seen` or `unknown`."""
+        """Takes events; the status of each: `applied`, `seen` or `unknown`. See `_core.Shard.apply_events`.
+
+        A failed message does not go on to the next channel of its chain: that is for those who deliver.
+        """
         rows = [(event.id, EVENT_TYPES.index(event.type), event.message_id, event.value) for event in events]
         return [EVENT_STATUSES[status] for status in self._shard.apply_events(rows)]
 

@@ -34,7 +34,8 @@ from tests.reference_rules import (
 
 LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")  # a message in one of these has an instant
 POSITIVE = ("delivered", "opened", "clicked", "replied", "converted")  # events that imply delivered
-EVENT_TYPES = (*POSITIVE, "failed", "bounced", "complained", "unsubscribed")
+FAILURES, STOPS = ("failed", "bounced"), ("bounced", "complained", "unsubscribed")
+EVENT_TYPES = {*POSITIVE, *FAILURES, *STOPS}
 UNDECIDED: dict = {
     **dict.fromkeys(("message_id", "reason", "channel", "scheduled_at", "scheduled_local")),
     **dict.fromkeys(("fallback_chain", "cost", "confidence", "next_eligible_at")),
@@ -337,9 +338,9 @@ class Reference:
     # ---- events: taken, checked and counted ---------------------------------------------------------------
 
     def events(self, body: dict, now: int) -> dict:
-        return {"results": [{"id": e.get("id"), "status": self.event(e)} for e in body["events"]]}
+        return {"results": [{"id": e.get("id"), "status": self.event(e, now)} for e in body["events"]]}
 
-    def event(self, event: dict) -> str:
+    def event(self, event: dict, now: int) -> str:
         if not {"id", "type", "message_id"} <= event.keys() or event["type"] not in EVENT_TYPES:
             return "invalid"
         if event["id"] in self.events_seen:  # Open: only an applied event makes its id seen.
@@ -352,6 +353,10 @@ class Reference:
             message.happened |= {event["type"], "delivered"}
             if message.state in LIVE:  # Open: what was cancelled stays cancelled; the event is counted.
                 message.state = "delivered"
+        if event["type"] in FAILURES and message.state in LIVE and message.state != "delivered":
+            self.end(message, "failed")  # Open: what was delivered did not fail.
+        if event["type"] in STOPS:
+            self.suppress(message.person, message.channel, None, event["type"], now)
         if event["type"] == "converted":
             campaign = self.campaigns[message.campaign]
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value

@@ -89,6 +89,13 @@ impl Shard {
         }
     }
 
+    /// Sets a hard stop for good on one channel, and cancels what waits there.
+    pub(crate) fn stop(&mut self, recipient: u32, channel: Channel, reason: &str) {
+        let suppression = Suppression { channel: Some(channel), until: None, reason: Some(reason.into()) };
+        self.roster.get_mut(recipient).suppress(suppression);
+        self.cancel_waiting(recipient, channel.bit());
+    }
+
     /// Cancels the messages of a recipient that still wait on any of `channels`.
     pub(crate) fn cancel_waiting(&mut self, recipient: u32, channels: ChannelMask) {
         if channels == 0 {
@@ -127,17 +134,20 @@ impl Shard {
     }
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.
-    fn end(&mut self, index: u32, state: MessageState) {
+    pub(crate) fn end(&mut self, index: u32, state: MessageState) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         if campaign.rules.limited.any() {
             self.freed.insert(message.campaign);
         }
         let tally = &mut campaign.tally;
+        let channel = &mut tally.channels[message.channel as usize];
+        if message.state == MessageState::Sent {
+            channel.spent -= message.cost;
+        }
         tally.messages[message.state as usize] -= 1;
         message.state = state;
         tally.messages[message.state as usize] += 1;
-        let channel = &mut tally.channels[message.channel as usize];
         channel.messages -= 1;
         channel.committed -= message.cost;
         tally.hours[message.local_hour()] -= 1;

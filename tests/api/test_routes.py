@@ -280,6 +280,19 @@ def test_a_message_that_waits_is_cancelled_and_its_key_is_free_again(client: htt
     assert shaped(client.post("/send", json=body), Decision).status == "scheduled"
 
 
+def test_a_bounce_fails_the_message_and_stops_its_channel(client: httpx.Client) -> None:
+    put_campaign(client, "bouncing", costs={"email": "0.25"}, urgency="high", send_window=None)
+    body = {"campaign_id": "bouncing", "recipient": {"id": "b-1", "contacts": {"email": "ana@example.com"}}}
+    message_id = shaped(client.post("/send", json=body), Decision).message_id
+    client.post("/events", json={"events": [{"id": "b-e-1", "type": "bounced", "message_id": message_id}]})
+    view = shaped(client.get("/recipients/b-1"), RecipientView)
+    assert (view.messages[0].state, view.caps.daily.used) == ("failed", 0)
+    assert [(one.channel, one.until, one.reason) for one in view.suppressions] == [("email", None, "bounced")]
+    status = shaped(client.get("/campaigns/bouncing/status"), Status)
+    assert (status.messages["failed"], status.budget.committed) == (1, 0)
+    assert shaped(client.post("/send", json=body), Decision).reason == "no_viable_channel"
+
+
 def test_fixed_fields_of_a_campaign_with_messages_are_a_409(client: httpx.Client) -> None:
     put_campaign(client, "fixed", urgency="high")
     body = {"campaign_id": "fixed", "recipient": {"id": "x-1", "contacts": {"email": "x@example.com"}}}
