@@ -291,7 +291,7 @@ class Duel:
         expected, given = self.ask("status", campaign_id, self.now)
         if expected is None:
             return
-        for name in ("campaign_id", "state", "messages", "budget"):
+        for name in ("campaign_id", "state", "messages", "budget", "pacing"):
             self.same(f"status {name}", expected[name], given[name], campaign_id)
         self.same("status blocked", expected["blocked"], {r: n for r, n in given["blocked"].items() if n})
         for channel, counts in expected["by_channel"].items():

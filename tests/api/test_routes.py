@@ -65,7 +65,15 @@ def test_status_has_every_part(client: httpx.Client) -> None:
     assert status["budget"]["remaining"] == "500.00"
     assert status["performance"]["revenue"] == "0.00"
     assert status["send_times"]["by_local_hour"] == [0] * 24
-    assert "pacing" not in status
+    assert status["pacing"] == {
+        "ideal": "0.00",
+        "actual": "0.00",
+        "ratio": None,
+        "recommendation": "maintain",
+        "suggested_daily_messages": 0,
+        "projected_total": "0.00",
+        "exhausted_at": None,
+    }
 
 
 @pytest.mark.parametrize("campaign_id", ["a/b", "é ñ", "100%", "a?b#c", "..x", "a" * 128])
