@@ -151,6 +151,12 @@ class AsyncOutreach:
         lifted: bool = await self._ask_shard(shard, "lift", recipient_id, _channel(scope))
         return lifted
 
+    async def erase(self, recipient_id: str) -> bool:
+        """Forgets a person, but not their stops; False if nobody is known by this id."""
+        shard = self._router.shard_of_recipient(recipient_id)
+        erased: bool = await self._ask_shard(shard, "erase", recipient_id, await self.now())
+        return erased
+
     async def events(self, events: Sequence[Event]) -> list[dict[str, Any]]:
         """Takes events; for each in order its `id` and `status`: `applied`, `seen` or `unknown`.
 

@@ -89,7 +89,7 @@ class Shard:
             return life.core.decide(columns)
 
     def merge_profile(self, part: bytes) -> None:
-        """See `Orchestrator`, as are the next six."""
+        """See `Orchestrator`, as are the next seven."""
         with self._alive() as life:
             life.core.merge_profile(part)
 
@@ -100,6 +100,10 @@ class Shard:
     def lift(self, recipient_id: str, channel: int | None) -> bool:
         with self._alive() as life:
             return life.core.lift(recipient_id, channel)
+
+    def erase(self, recipient_id: str, now: int) -> bool:
+        with self._alive() as life:
+            return life.core.erase(recipient_id, now)
 
     def apply_events(self, events: list[Event]) -> list[str]:
         with self._alive() as life:

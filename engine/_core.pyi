@@ -199,6 +199,12 @@ class Shard:
     def lift(self, id: str, channel: int | None) -> bool:
         """Lifts such a stop; False if there was none."""
 
+    def erase(self, id: str, now: int) -> bool:
+        """Forgets a person and cancels what waits for them; False if nobody is known by this id.
+
+        Their messages are no longer found but stay in the campaigns' counts. Under a hash of the id it is kept which
+        channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
+
     def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
         """Takes (id, type, message id, value); the codes of their EVENT_STATUSES.
 

@@ -102,6 +102,12 @@ class Engine:
         """Lifts such a stop; False if there was none."""
         return self._shard_of(recipient_id).lift(recipient_id, _channel(scope))
 
+    def erase(self, recipient_id: str, now: int) -> bool:
+        """Forgets a person as `DELETE /recipients/{id}` does; False if nobody is known by this id."""
+        erased = self._shard_of(recipient_id).erase(recipient_id, now)
+        self._reopen_freed(self.router.shard_of_recipient(recipient_id))
+        return erased
+
     def events(self, body: bytes | dict[str, Any]) -> dict[str, Any]:
         """Takes events, as `POST /events` answers. Raises `RequestError`."""
         results: list[dict[str, Any]] = []

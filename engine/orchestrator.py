@@ -90,6 +90,10 @@ class Orchestrator:
         """Lifts such a stop; False if there was none."""
         return self._shard.lift(recipient_id, channel)
 
+    def erase(self, recipient_id: str, now: int) -> bool:
+        """Forgets a person, but not their stops; see `_core.Shard.erase`. False if nobody is known by this id."""
+        return self._shard.erase(recipient_id, now)
+
     def apply_events(self, events: list[Event]) -> list[str]:
         """Takes events; the status of each: `applied`, `seen` or `unknown`. See `_core.Shard.apply_events`.
 

@@ -136,8 +136,14 @@ class Duel:
 
     def lift(self) -> None:
         held = [(i, c) for i, person in self.model.people.items() for c in person.suppressions]
+        held += [(i, c) for i, stops in self.model.traces.items() for c in stops]
         if held:
             self.ask("lift", *self.choices.pick(held))
+
+    def erase(self) -> None:
+        recipient_id = self.somebody()
+        self.same("erased", *self.ask("erase", recipient_id, self.now))
+        self.met.discard(recipient_id)
 
     def cancel(self) -> None:
         """Mostly one that waits."""
@@ -185,7 +191,8 @@ class Duel:
             (82, self.suppress),
             (86, self.lift),
             (90, self.cancel),
-            (95, self.events),
+            (94, self.events),
+            (95, self.erase),
             (100, self.read),
         )
         next(command for below, command in commands if kind < below)()

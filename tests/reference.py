@@ -16,6 +16,7 @@ from tests import reference_views as views
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
+    Refused,
     broken_rules,
     faults,
     instant,
@@ -42,14 +43,6 @@ UNDECIDED: dict = {
 }
 
 
-class Refused(Exception):  # noqa: N818
-    """An error answer; `status` is its HTTP status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
 class Reference:
     """All the state of one system. Every call takes `now`, which never goes back."""
 
@@ -58,6 +51,7 @@ class Reference:
         self.gaps = {c: round(settings["min_gap_hours"][c] * HOUR) for c in CHANNELS}
         self.campaigns: dict[str, Record] = {}
         self.people: dict[str, Record] = {}
+        self.traces: dict[str, dict] = {}  # the stops of erased people
         self.messages: dict[str, Record] = {}
         self.events_seen: set[str] = set()
 
@@ -123,8 +117,10 @@ class Reference:
     # ---- people -------------------------------------------------------------------------------------------
 
     def person(self, recipient_id: str) -> Record:
-        new = Record(id=recipient_id, profile={}, suppressions={}, messages=[])
-        return self.people.setdefault(recipient_id, new)
+        if recipient_id not in self.people:
+            stops = self.traces.pop(recipient_id, {})
+            self.people[recipient_id] = Record(id=recipient_id, profile={}, suppressions=stops, messages=[])
+        return self.people[recipient_id]
 
     def merge(self, recipient: dict) -> tuple[Record, list[str]]:
         """Keeps the fields that are given; answers the person and the channels whose address was dropped."""
@@ -166,7 +162,26 @@ class Reference:
             self.cancel_waiting(person, {channel})
 
     def lift(self, recipient_id: str, channel: str) -> None:
-        self.person(recipient_id).suppressions.pop(channel, None)
+        if recipient_id in self.people or recipient_id in self.traces:  # Open: it makes the person known again.
+            self.person(recipient_id).suppressions.pop(channel, None)
+
+    def erase(self, recipient_id: str, now: int) -> bool:
+        person = self.people.pop(recipient_id, None)
+        if person is None:
+            return False
+        self.cancel_waiting(person, {"all"})
+        for m in person.messages:
+            m.person = None
+        # Open: reasons may name people; an opt-out holds as a suppression, which a new profile cannot overwrite.
+        stops = {c: person.suppressions[c] | {"reason": None} for c in self.suppressed(person, now)}
+        stops |= {c: {"until": None, "reason": "opted out"} for c in self.opted_out(person)}
+        if stops:
+            self.traces[recipient_id] = stops
+        return True
+
+    def find_message(self, message_id: str) -> Record | None:
+        found = self.messages.get(message_id)
+        return found if found and found.person else None
 
     # ---- the ten steps ------------------------------------------------------------------------------------
 
@@ -345,7 +360,7 @@ class Reference:
             return "invalid"
         if event["id"] in self.events_seen:  # Open: only an applied event makes its id seen.
             return "seen"
-        message = self.messages.get(event["message_id"])
+        message = self.find_message(event["message_id"])
         if message is None:
             return "unknown"
         self.events_seen.add(event["id"])
@@ -365,11 +380,10 @@ class Reference:
     # ---- reading ------------------------------------------------------------------------------------------
 
     def message(self, message_id: str, now: int) -> dict | None:
-        found = self.messages.get(message_id)
-        return None if found is None else views.message(found)
+        return (found := self.find_message(message_id)) and views.message(found)
 
     def cancel(self, message_id: str, now: int) -> dict | None:
-        found = self.messages.get(message_id)
+        found = self.find_message(message_id)
         if found is None:
             return None
         if found.state != "scheduled":

@@ -443,6 +443,13 @@ class BouncesOnlyFail(Reference):
         return super().event(event | ({"type": "failed"} if event.get("type") == "bounced" else {}), now)
 
 
+class ForgetsStops(Reference):
+    def erase(self, recipient_id: str, now: int) -> bool:
+        known = super().erase(recipient_id, now)
+        self.traces.clear()
+        return known
+
+
 class Overdraws(Reference):
     def fits(self, campaign: object, channel: str, t: int) -> bool:
         campaign.total += 500
@@ -464,7 +471,7 @@ class NoBoost(Reference):
 
 
 FAULTY = [LongGap, HighCap, Late, DaysOfUtc, KeepsWaiting, KeepsMoney, KeepsFailures, BouncesOnlyFail, Overdraws]
-FAULTY += [ForgetsEvents, NoBoost]
+FAULTY += [ForgetsStops, ForgetsEvents, NoBoost]
 
 
 @pytest.mark.parametrize("faulty", FAULTY)

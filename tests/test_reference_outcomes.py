@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.reference import Reference, Refused
-from tests.reference_rules import HOUR, instant
+from tests.reference_rules import DAY, HOUR, instant
 
 DEFAULTS = tomllib.loads((Path(__file__).parents[1] / "engine" / "defaults.toml").read_text("utf-8"))
 NOON = instant("2026-03-02T12:00:00Z")  # a Monday
@@ -62,3 +62,25 @@ def test_what_waits_is_cancelled_once_and_its_key_is_free() -> None:
         model.cancel(message, NOON)
     assert model.cancel("#7", NOON) is None
     assert send(model, NOON)["status"] == "scheduled"
+
+
+def test_who_is_erased_is_new_to_caps_and_keys_but_stays_stopped() -> None:
+    model = model_with(limits={"daily_cap": 1})
+    first = send(model, NOON)["message_id"]
+    happen(model, "delivered", first)
+    waiting = send(model, NOON + 25 * HOUR, dedup_key="later")["message_id"]
+    model.suppress("ana", "email", NOON + 2 * DAY, "Ana asked", NOON)
+    model.suppress("ana", "twitter", NOON + DAY, None, NOON)
+    model.put_recipient("ana", {"preferences": {"opt_out": ["whatsapp"]}}, NOON)
+    before = model.status("c", NOON)["messages"]
+    assert model.erase("ana", NOON + 25 * HOUR)
+    assert not model.erase("ana", NOON + 25 * HOUR)
+    assert model.recipient("ana", NOON) is model.message(first, NOON) is model.cancel(waiting, NOON) is None
+    after = model.status("c", NOON)["messages"]
+    assert after == before | {"scheduled": 0, "cancelled": before["cancelled"] + before["scheduled"]}
+    answer = send(model, NOON + 25 * HOUR, ANA | {"preferences": {"opt_out": []}})
+    assert (answer["channel"], answer["fallback_chain"]) == ("sms", [])
+    assert model.recipient("ana", NOON + 25 * HOUR)["suppressions"] == [
+        {"channel": "email", "until": "2026-03-04T12:00:00Z", "reason": None},
+        {"channel": "whatsapp", "until": None, "reason": "opted out"},
+    ]

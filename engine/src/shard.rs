@@ -159,7 +159,7 @@ impl Shard {
     pub fn find_message(&self, number: u64) -> Option<u32> {
         let index = self.messages.index(number)?;
         let recipient = self.roster.get(self.messages.get(index).recipient);
-        (self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
+        (!recipient.is_erased() && self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
     }
 }
 

@@ -102,6 +102,7 @@ def test_what_is_no_id_is_refused(client: httpx.Client, step: str) -> None:
         ("DELETE", "/messages/nothing"),
         ("DELETE", "/messages/m-0000000000000000"),
         ("GET", "/recipients/nothing"),
+        ("DELETE", "/recipients/nothing"),
         ("PUT", "/recipients/r/suppressions/fax"),
         ("DELETE", "/recipients/r/suppressions/fax"),
         ("GET", "/nothing"),
@@ -120,7 +121,7 @@ def test_what_is_not_there_is_a_404(client: httpx.Client, method: str, path: str
         ("GET", "/send-batch"),
         ("PATCH", "/campaigns/spring"),
         ("PUT", "/messages/m-0000000000000000"),
-        ("DELETE", "/recipients/r"),
+        ("POST", "/recipients/r"),
         ("GET", "/events"),
     ],
 )
@@ -299,6 +300,31 @@ def test_a_bounce_fails_the_message_and_stops_its_channel(client: httpx.Client) 
     status = shaped(client.get("/campaigns/bouncing/status"), Status)
     assert (status.messages["failed"], status.budget.committed) == (1, 0)
     assert shaped(client.post("/send", json=body), Decision).reason == "no_viable_channel"
+
+
+def test_an_erased_person_is_forgotten_and_stays_stopped(client: httpx.Client) -> None:
+    put_campaign(client, "erasing", urgency="high", send_window=None)
+    person = {"id": "erased-e", "contacts": {"email": "erased@example.com", "sms": "+50937001234"}}
+    person["preferences"] = {"opt_out": ["sms"]}
+    body = {"campaign_id": "erasing", "recipient": person}
+    message_id = shaped(client.post("/send", json=body), Decision).message_id
+    client.put("/recipients/erased-e/suppressions/whatsapp", json={"reason": "Erna asked"})
+    answer = client.delete("/recipients/erased-e")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for gone in (f"/messages/{message_id}", "/recipients/erased-e"):
+        problem_of(client.get(gone), 404)
+        problem_of(client.delete(gone), 404)
+    event = {"id": "e-e", "type": "opened", "message_id": message_id}
+    assert client.post("/events", json={"events": [event]}).json()["results"][0]["status"] == "unknown"
+    assert shaped(client.get("/campaigns/erasing/status"), Status).messages["cancelled"] == 1
+    assert "erased-e" not in client.get(str(client.base_url).removesuffix("/api/v1/outreach/") + "/metrics").text
+
+    del person["preferences"]
+    decision = shaped(client.post("/send", json=body), Decision)
+    assert (decision.status, decision.channel, decision.fallback_chain) == ("scheduled", "email", [])
+    view = shaped(client.get("/recipients/erased-e"), RecipientView)
+    assert [(one.channel, one.reason) for one in view.suppressions] == [("whatsapp", None), ("sms", "opted out")]
+    assert len(view.messages) == 1
 
 
 def test_fixed_fields_of_a_campaign_with_messages_are_a_409(client: httpx.Client) -> None:

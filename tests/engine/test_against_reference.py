@@ -131,6 +131,10 @@ class SmallHistory(RuleBasedStateMachine):
         (duel.suppress if duel.choices.chance(60) else duel.lift)()
 
     @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        self.draw(data).erase()
+
+    @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         self.draw(data).cancel()
 

@@ -252,7 +252,11 @@ impl Shard {
 
     fn lift(&mut self, id: &str, channel: Option<u8>) -> PyResult<bool> {
         let channel = channel_of(channel)?;
-        Ok(self.inner.roster.find_id(id).is_some_and(|index| self.inner.roster.get_mut(index).lift(channel)))
+        Ok(self.inner.roster.lift(id, channel))
+    }
+
+    fn erase(&mut self, id: &str, now: i64) -> bool {
+        self.inner.erase(id, now)
     }
 
     fn apply_events(&mut self, events: Vec<(String, u8, String, Option<i64>)>) -> PyResult<Vec<u8>> {
