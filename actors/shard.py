@@ -78,6 +78,11 @@ class Shard:
                 answers.append(self._decide(*part))
             except MadanSaraError as error:
                 answers.append(error)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a panic of the core is no Exception; it must not fail other parts
+                logger.exception("shard %d could not decide a part of %r", self._index, part[0])
+                answers.append(MadanSaraError(f"A fault of the server: {type(error).__name__}."))
         return answers
 
     def _decide(self, campaign_id: str, columns: bytes) -> bytes:

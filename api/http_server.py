@@ -8,10 +8,36 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from engine.errors import ConfigurationError
 
 __all__ = ["HttpServer", "bind"]
+
+
+HEAD_BYTES_MAX = 64 * 1024
+"""Of a request's line and headers; over it: 400, and the connection ends."""
+
+
+class _BoundedHead(HttpToolsProtocol):
+    """uvicorn's, which would keep a line or headers of any length."""
+
+    _head_bytes: int | None = None
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = None
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self.send_400_response("The request's line and headers are too long.")
 
 
 class HttpServer(uvicorn.Server):
@@ -24,7 +50,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=_BoundedHead,
                 proxy_headers=False,
                 access_log=False,
                 log_config=None,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from litestar import Request
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import Overloaded, RequestError
 from engine.settings import Limits
 
 __all__ = ["Intake", "IntakeMiddleware"]
+
+PIECE_BYTES = 256 * 1024
+"""Of an answer, handed to the connection at once."""
+
+logger = logging.getLogger("madan_sara.api")
 
 
 class Intake:
@@ -40,6 +46,29 @@ class Intake:
         finally:
             self._requests -= 1
             self._bytes -= scope["state"]["body_bytes"]
+
+    def in_pieces(self, send: Send) -> Send:
+        """Hands an answer on piece by piece: the server takes the next only once the client took most of the last.
+
+        So a place is held until the answer has gone, and a client that does not read loses its connection.
+        """
+
+        async def send_pieces(message: Message) -> None:
+            body = message["body"] if message["type"] == "http.response.body" else b""
+            if len(body) <= PIECE_BYTES:
+                return await send(message)
+            more = message["more_body"] if message["type"] == "http.response.body" else False
+            try:
+                async with asyncio.timeout(self._limits.body_timeout_ms / 1000):
+                    for start in range(0, len(body), PIECE_BYTES):
+                        piece = body[start : start + PIECE_BYTES]
+                        last = start + PIECE_BYTES >= len(body)
+                        await send({"type": "http.response.body", "body": piece, "more_body": more or not last})
+            except TimeoutError:
+                logger.warning("a client did not take its answer in time")
+            return None
+
+        return send_pieces
 
     async def read_json(self, request: Request[Any, Any, Any]) -> bytes:
         """The raw body of a request that says it is JSON, or says nothing.
@@ -94,5 +123,6 @@ class IntakeMiddleware(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Runs the request if there is a place for it."""
-        with scope["litestar_app"].state.intake.place(scope):
-            await next_app(scope, receive, send)
+        intake = scope["litestar_app"].state.intake
+        with intake.place(scope):
+            await next_app(scope, receive, intake.in_pieces(send))

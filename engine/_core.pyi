@@ -178,8 +178,8 @@ class Shard:
     def abandon(self, admission: Admission) -> None:
         """Answers `unavailable` for every row that is not decided yet."""
 
-    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool]]) -> None:
-        """Adds (kind, key, amount, last) to what the shard holds; `last`: the ledger has no more."""
+    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool, bool]]) -> None:
+        """Adds (kind, key, amount, last, overdrawn) to what the shard holds; see `engine.budget_manager.Slice`."""
 
     def release(self, campaign_id: str) -> list[tuple[int, int, int]]:
         """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used."""

@@ -12,20 +12,31 @@ wait for each other.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine._core import Admission, Shard
 from engine.channel_selector import Ranking
 from engine.errors import ShardUnavailable
 from engine.send_time_scheduler import Times
 
-__all__ = ["Bucket", "BudgetManager", "Grants", "Ledger"]
+__all__ = ["Bucket", "BudgetManager", "Grants", "Ledger", "Slice"]
 
 Bucket = tuple[int, int]
 """(kind, key): (0, 0) total, (1, channel), (2, day) money of a local day, (3, day) messages of a local day."""
 
-Grants = dict[Bucket, tuple[int, bool]]
-"""What was granted of each bucket asked for, and whether that is all there is, for anyone."""
+
+class Slice(NamedTuple):
+    """What was granted of a bucket."""
+
+    amount: int
+    last: bool
+    """That is all there is, for anyone."""
+    overdrawn: bool
+    """More is committed than the limit allows, which has come down: what comes back is not to be spent again."""
+
+
+Grants = dict[Bucket, Slice]
+"""What was granted of each bucket asked for."""
 
 
 class Ledger(Protocol):

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from engine._core import CHANNELS
-from engine.budget_manager import Bucket, Grants
+from engine.budget_manager import Bucket, Grants, Slice
 from engine.errors import MadanSaraError, ShardUnavailable, UnknownCampaign
 from engine.model import Budget, Campaign
 
@@ -104,6 +104,10 @@ class _Account:
     def free(self, bucket: Bucket) -> int | None:
         limit = self.limits.on(bucket)
         return None if limit is None else max(0, limit - self.settled[bucket] - self.outstanding[bucket])
+
+    def overdrawn(self, bucket: Bucket) -> bool:
+        limit = self.limits.on(bucket)
+        return limit is not None and self.settled[bucket] + self.outstanding[bucket] > limit
 
 
 class BudgetLedger:
@@ -245,7 +249,7 @@ class BudgetLedger:
         grants: Grants = {}
         for bucket, need in needs.items():
             amount = _size(need, self._free(account, bucket), self._shards)
-            grants[bucket] = (amount, amount < need)
+            grants[bucket] = Slice(amount, amount < need, account.overdrawn(bucket))
             entry.held[bucket] = amount
             account.outstanding[bucket] += amount
         entry.sequence, entry.answer = sequence, grants

@@ -59,6 +59,13 @@ def pointer(steps: Iterable[str | int]) -> str:
 def fault_of(error: msgspec.ValidationError, value: Any, kind: type) -> FieldError:
     """The pointer and the sentence of what msgspec found wrong when it read `value` as `kind`."""
     text = str(error)
+    try:
+        return _located(text, value, kind)
+    except (LookupError, TypeError, AttributeError, StopIteration):
+        return "", "has a field that is not one here"  # whose name pretends to be a place
+
+
+def _located(text: str, value: Any, kind: type) -> FieldError:
     place = _PLACE.search(text)
     message = text if place is None else text[: place.start()]
     steps: list[str | int] = []
@@ -88,6 +95,7 @@ def _faulty_key(table: dict[str, Any], text: str, value: Any, kind: type) -> str
     Reading stops at the first fault, so at most one key for each channel is tried before it is found.
     """
     items = list(table.items())
+    name = ""
     for name, entry in items:
         table.clear()
         table[name] = entry

@@ -60,7 +60,9 @@ pub struct Admitted {
 pub struct Admission {
     pub campaign: u32,
     pub now: i64,
-    pub key: u32,
+    /// The deduplication key, and its number once a message has it: blocked requests leave no trace of theirs.
+    pub key_text: String,
+    pub key: Option<u32>,
     pub content: Option<Arc<[u8]>>,
     /// What the request asked for; the kernels' caller reads it.
     pub urgency: Option<Urgency>,
@@ -83,15 +85,13 @@ impl Shard {
         let inactive = (!rules.active(now)).then_some(Reason::CampaignInactive);
         let campaign_zone = rules.zone;
         let campaign_hash = crate::slot::hash_of(&rules.id);
-        let key = match &part.header.dedup_key {
-            Some(text) => self.keys.number(text),
-            None => self.keys.number(&rules.dedup_key),
-        };
+        let key_text = part.header.dedup_key.as_ref().unwrap_or(&rules.dedup_key).clone();
         let count = part.recipients.len();
         let mut admission = Admission {
             campaign,
             now,
-            key,
+            key: self.keys.find(&key_text),
+            key_text,
             content: (!part.header.content.is_empty()).then(|| part.header.content.as_slice().into()),
             urgency: part.header.urgency,
             send_at: part.header.send_at,

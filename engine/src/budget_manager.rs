@@ -53,6 +53,8 @@ pub struct Balance {
     pub held: i64,
     /// The ledger has no more than what was granted.
     pub last: bool,
+    /// More is committed than the limit allows, which has come down.
+    pub overdrawn: bool,
 }
 
 /// Whether an amount can be spent.
@@ -92,10 +94,15 @@ impl Balance {
         }
     }
 
-    /// What comes back is the ledger's to grant again: the limit may have come down since it was spent.
+    /// Where the ledger's last word stands, the limit has not come down since, and what comes back can be spent here
+    /// again; elsewhere it is the ledger's to grant.
     fn give_back(&mut self, amount: i64) {
         self.spent -= amount;
-        self.last = false;
+        if self.last && !self.overdrawn {
+            self.held += amount;
+        } else {
+            self.last = false;
+        }
     }
 }
 
@@ -121,7 +128,8 @@ impl Balances {
 
     /// Step 4 for one channel: does its cost fit what is left of the total, the channel's and the day's budget?
     pub fn fit_money(&self, limited: Limited, channel: usize, day: i32, cost: i64) -> Fit {
-        let mut fit = Fit::Yes;
+        // Every amount here is at most the total: where that is full, nothing more can be counted.
+        let mut fit = if self.total.spent.checked_add(cost).is_some() { Fit::Yes } else { Fit::No };
         if limited.total {
             fit = fit.and(self.total.fit(cost));
         }
@@ -158,10 +166,11 @@ impl Balances {
     }
 
     /// Takes what the ledger granted.
-    pub fn grant(&mut self, bucket: Bucket, amount: i64, last: bool) {
+    pub fn grant(&mut self, bucket: Bucket, amount: i64, last: bool, overdrawn: bool) {
         let balance = self.balance_mut(bucket);
         balance.held += amount;
         balance.last = last;
+        balance.overdrawn = overdrawn;
     }
 
     /// Gives back all that is held and says what was spent, bucket by bucket.
@@ -170,6 +179,7 @@ impl Balances {
         let mut give_back = |bucket, balance: &mut Balance| {
             balance.held = 0;
             balance.last = false;
+            balance.overdrawn = false;
             spent.push((bucket, balance.spent));
         };
         give_back(Bucket::Total, &mut self.total);
@@ -200,7 +210,11 @@ pub struct Needs(pub BTreeMap<Bucket, i64>);
 impl Needs {
     /// Adds a message on a channel and day.
     pub fn add(&mut self, limited: Limited, channel: usize, day: i32, cost: i64) {
-        let mut need = |bucket, amount| *self.0.entry(bucket).or_default() += amount;
+        // No ledger has more than fits: what is asked beyond it makes no difference.
+        let mut need = |bucket, amount: i64| {
+            let sum = self.0.entry(bucket).or_default();
+            *sum = sum.saturating_add(amount);
+        };
         if limited.total {
             need(Bucket::Total, cost);
         }
@@ -226,10 +240,10 @@ mod tests {
     fn an_empty_bucket_asks_until_the_ledger_said_its_last_word() {
         let mut balances = Balances::default();
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Ask);
-        balances.grant(Bucket::Total, 15, true);
+        balances.grant(Bucket::Total, 15, true, false);
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Yes);
         assert_eq!(balances.fit_money(LIMITED, 1, 5, 10), Fit::Ask);
-        balances.grant(Bucket::DayMessages(5), 1, true);
+        balances.grant(Bucket::DayMessages(5), 1, true, false);
         balances.commit(LIMITED, 0, 5, 10);
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::No);
         assert_eq!(balances.fit_money(LIMITED, 0, 5, 5), Fit::Yes);
@@ -238,16 +252,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_the_ledgers_to_grant_again() {
+    fn what_is_given_back_is_spent_again_where_the_last_word_stands() {
         let mut balances = Balances::default();
-        balances.grant(Bucket::Total, 10, true);
-        balances.grant(Bucket::DayMessages(1), 1, true);
+        balances.grant(Bucket::Total, 10, true, false);
+        balances.grant(Bucket::DayMessages(1), 1, false, false);
         balances.commit(LIMITED, 0, 1, 10);
         assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::No);
         balances.give_back(0, 1, 10);
-        assert_eq!(balances.total, Balance::default());
-        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Ask);
+        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Yes);
         assert_eq!(balances.fit_message(LIMITED, 1), Fit::Ask);
         assert!(balances.release().iter().all(|(_, spent)| *spent == 0));
+        assert_eq!(balances.total, Balance::default());
+    }
+
+    #[test]
+    fn what_is_given_back_to_an_overdrawn_budget_is_the_ledgers() {
+        let mut balances = Balances::default();
+        balances.grant(Bucket::Total, 10, false, false);
+        balances.commit(LIMITED, 0, 1, 10);
+        balances.release();
+        balances.grant(Bucket::Total, 0, true, true);
+        balances.give_back(0, 1, 10);
+        assert_eq!((balances.total.held, balances.total.spent), (0, 0));
+        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Ask);
     }
 }

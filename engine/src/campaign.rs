@@ -88,7 +88,7 @@ pub struct Tally {
     pub clicked: u64,
     pub converted: u64,
     /// Micro-units of all conversions.
-    pub revenue: i64,
+    pub revenue: i128,
     /// Instants by the recipients' local hour.
     pub hours: [u64; 24],
 }

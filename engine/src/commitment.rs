@@ -103,8 +103,10 @@ impl Shard {
     }
 
     /// Gives up on the rows that are not decided yet: the ledger could not be asked.
-    pub fn abandon(&self, admission: &mut Admission) {
-        for _ in admission.answer.status.len()..admission.rows.len() {
+    /// An opt-out among them holds all the same.
+    pub fn abandon(&mut self, admission: &mut Admission) {
+        for row in admission.answer.status.len()..admission.rows.len() {
+            self.cancel_waiting(admission.rows[row].recipient, admission.rows[row].opted_out);
             admission.answer.push(Decision {
                 status: Status::Unavailable as u8,
                 reason: u8::MAX,
@@ -140,7 +142,8 @@ impl Shard {
         }
         let rules = &self.campaigns[admission.campaign as usize].rules;
         let history = &self.roster.get(admitted.recipient).history;
-        if history.duplicate(admission.key, admission.now.saturating_sub(rules.lookback_s)) {
+        let later_than = admission.now.saturating_sub(rules.lookback_s);
+        if admission.key.is_some_and(|key| history.duplicate(key, later_than)) {
             return Viability::Blocked(Reason::Duplicate);
         }
         let candidates = admission.features.candidates[choice.row];
@@ -173,12 +176,13 @@ impl Shard {
     /// Steps 7 to 10.
     fn record(
         &mut self,
-        admission: &Admission,
+        admission: &mut Admission,
         choice: &Choice<'_>,
         channel: Channel,
         viable: ChannelMask,
     ) -> Decision {
         let recipient_index = admission.rows[choice.row].recipient;
+        let key = *admission.key.get_or_insert_with(|| self.keys.number(&admission.key_text));
         let campaign = &mut self.campaigns[admission.campaign as usize];
         let rules = &campaign.rules;
         let cost = rules.costs[channel as usize];
@@ -188,7 +192,7 @@ impl Shard {
             recipient: recipient_index,
             previous: self.roster.get(recipient_index).latest_message,
             campaign: admission.campaign,
-            key: admission.key,
+            key,
             state: MessageState::Scheduled,
             channel,
             marks: 0,
@@ -210,7 +214,7 @@ impl Shard {
         let index = self.messages.add(message);
         let recipient = self.roster.get_mut(recipient_index);
         recipient.latest_message = link_to(index);
-        recipient.history.insert(Entry { at, message: index, key: admission.key, channel, counted });
+        recipient.history.insert(Entry { at, message: index, key, channel, counted });
         Decision {
             message_id: self.messages.number(index, slot_of(recipient.hash)),
             status: Status::Scheduled as u8,

@@ -96,7 +96,7 @@ impl Shard {
         tally.converted += u64::from(new & marks::CONVERTED != 0);
         if event.kind == EventType::Converted {
             let value = event.value.unwrap_or(campaign.rules.conversion_value);
-            tally.revenue = tally.revenue.saturating_add(value);
+            tally.revenue += i128::from(value);
         }
     }
 }

@@ -9,6 +9,11 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The number of a key that is known.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        self.numbers.get(text).copied()
+    }
+
     /// The number of a key, new or known.
     pub fn number(&mut self, text: &str) -> u32 {
         if let Some(number) = self.numbers.get(text) {

@@ -96,7 +96,7 @@ fn the_walk_stops_for_the_ledger_and_goes_on_where_it_stopped() {
     let needs = shard.commit(&mut admission, &columns.plan());
     assert_eq!(needs.map(|needs| needs.0.into_iter().collect::<Vec<_>>()), Some(vec![(Bucket::Total, 15)]));
     assert!(admission.answer.status.is_empty());
-    shard.campaigns[0].balances.grant(Bucket::Total, 12, true);
+    shard.campaigns[0].balances.grant(Bucket::Total, 12, true, false);
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     assert_eq!(reasons(&admission), [None, None, Some(Reason::OverBudget)]);
     assert_eq!(shard.campaigns[0].balances.total.held, 2);
@@ -109,7 +109,7 @@ fn a_channel_that_is_passed_over_is_asked_for_again() {
     let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
     let columns = Columns::of(1);
     assert!(shard.commit(&mut admission, &columns.plan()).is_some());
-    shard.campaigns[0].balances.grant(Bucket::Channel(1), 0, true);
+    shard.campaigns[0].balances.grant(Bucket::Channel(1), 0, true, false);
     let needs = shard.commit(&mut admission, &columns.plan()).map(|needs| needs.0.into_keys().collect::<Vec<_>>());
     assert_eq!(needs, Some(vec![Bucket::Channel(0), Bucket::Channel(1)]));
 }
@@ -130,18 +130,42 @@ fn opting_out_cancels_what_waits_and_frees_its_place() {
     let part = part(&["c-1"]);
     let columns = Columns::of(1);
     let mut admission = shard.admit(&part, (0, 0)).unwrap();
-    shard.campaigns[0].balances.grant(Bucket::Total, 5, true);
+    shard.campaigns[0].balances.grant(Bucket::Total, 5, true, false);
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     let mut opting_out = part.clone();
     opting_out.recipients.columns.given[0] = given::PREFERENCES;
     opting_out.recipients.columns.opt_out[0] = Channel::Sms.bit();
     let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
-    assert!(shard.commit(&mut admission, &columns.plan()).is_some());
-    assert_eq!(shard.campaigns[0].balances.total.spent, 0);
-    shard.campaigns[0].balances.grant(Bucket::Total, 5, true);
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     assert_eq!(admission.answer.channel, [Channel::Email as u8]);
     let tally = &shard.campaigns[0].tally;
     assert_eq!((tally.messages[0], tally.messages[MessageState::Cancelled as usize]), (1, 1));
     assert_eq!(shard.campaigns[0].balances.total.spent, 5);
+}
+
+#[test]
+fn an_opt_out_holds_though_the_row_is_given_up() {
+    let mut shard = shard(Limited::default());
+    let part = part(&["c-1"]);
+    let columns = Columns::of(1);
+    let mut admission = shard.admit(&part, (0, 0)).unwrap();
+    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
+    let mut opting_out = part.clone();
+    opting_out.recipients.columns.given[0] = given::PREFERENCES;
+    opting_out.recipients.columns.opt_out[0] = Channel::Sms.bit();
+    let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
+    shard.abandon(&mut admission);
+    assert_eq!(shard.campaigns[0].tally.messages[MessageState::Cancelled as usize], 1);
+}
+
+#[test]
+fn a_key_is_remembered_only_once_a_message_has_it() {
+    let mut shard = shard(Limited::default());
+    let mut blocked = part(&["c-1"]);
+    blocked.header.dedup_key = Some("other".into());
+    blocked.header.channels = 0b100;
+    let mut admission = shard.admit(&blocked, (0, 0)).unwrap();
+    assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
+    assert_eq!(reasons(&admission), [Some(Reason::NoViableChannel)]);
+    assert_eq!(shard.keys.find("other"), None);
 }

@@ -204,15 +204,15 @@ impl Shard {
         }))
     }
 
-    fn abandon(&self, admission: &mut Admission) {
+    fn abandon(&mut self, admission: &mut Admission) {
         self.inner.abandon(&mut admission.inner);
     }
 
-    fn grant(&mut self, campaign_id: &str, grants: Vec<(u8, i32, i64, bool)>) -> PyResult<()> {
+    fn grant(&mut self, campaign_id: &str, grants: Vec<(u8, i32, i64, bool, bool)>) -> PyResult<()> {
         let balances = &mut self.campaign_mut(campaign_id)?.balances;
-        for (kind, key, amount, last) in grants {
+        for (kind, key, amount, last, overdrawn) in grants {
             let bucket = Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))?;
-            balances.grant(bucket, amount, last);
+            balances.grant(bucket, amount, last, overdrawn);
         }
         Ok(())
     }
