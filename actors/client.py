@@ -121,11 +121,11 @@ class AsyncOutreach:
 
     async def message(self, message_id: str) -> dict[str, Any] | None:
         """A message as the contract shows it, or None."""
-        shard = self._router.shard_of_message(message_id)
-        if shard is None:
-            return None
-        message: dict[str, Any] | None = await self._ask_shard(shard, "message", message_id)
-        return message
+        return await self._ask_its_shard("message", message_id)
+
+    async def cancel(self, message_id: str) -> dict[str, Any] | None:
+        """Cancels a message: as it is then, or None if there is none. Raises `Conflict` if it does not wait."""
+        return await self._ask_its_shard("cancel", message_id)
 
     async def recipient(self, recipient_id: str) -> dict[str, Any] | None:
         """A recipient as the contract shows it, or None."""
@@ -150,6 +150,12 @@ class AsyncOutreach:
         shard = self._router.shard_of_recipient(recipient_id)
         lifted: bool = await self._ask_shard(shard, "lift", recipient_id, _channel(scope))
         return lifted
+
+    async def erase(self, recipient_id: str) -> bool:
+        """Forgets a person, but not their stops; False if nobody is known by this id."""
+        shard = self._router.shard_of_recipient(recipient_id)
+        erased: bool = await self._ask_shard(shard, "erase", recipient_id, await self.now())
+        return erased
 
     async def events(self, events: Sequence[Event]) -> list[dict[str, Any]]:
         """Takes events; for each in order its `id` and `status`: `applied`, `seen` or `unknown`.
@@ -207,6 +213,13 @@ class AsyncOutreach:
     async def _standing(self, campaign_id: str) -> Standing:
         standing: Standing = await self._ask_ledger("get_campaign", campaign_id)
         return standing
+
+    async def _ask_its_shard(self, method: str, message_id: str) -> dict[str, Any] | None:
+        shard = self._router.shard_of_message(message_id)
+        if shard is None:
+            return None
+        message: dict[str, Any] | None = await self._ask_shard(shard, method, message_id)
+        return message
 
     async def _ask_ledger(self, method: str, *arguments: object) -> Any:
         reference = getattr(self._ledger, method).remote(*arguments)

@@ -94,7 +94,7 @@ class Shard:
             return life.core.decide(columns)
 
     def merge_profile(self, part: bytes) -> None:
-        """See `Orchestrator`, as are the next five."""
+        """See `Orchestrator`, as are the next seven."""
         with self._alive() as life:
             life.core.merge_profile(part)
 
@@ -106,9 +106,17 @@ class Shard:
         with self._alive() as life:
             return life.core.lift(recipient_id, channel)
 
+    def erase(self, recipient_id: str, now: int) -> bool:
+        with self._alive() as life:
+            return life.core.erase(recipient_id, now)
+
     def apply_events(self, events: list[Event]) -> list[str]:
         with self._alive() as life:
             return life.core.apply_events(events)
+
+    def cancel(self, message_id: str) -> dict[str, Any] | None:
+        with self._alive() as life:
+            return life.core.cancel(message_id)
 
     def message(self, message_id: str) -> dict[str, Any] | None:
         with self._alive() as life:

@@ -33,6 +33,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     id: str
     body: type[Struct] | None = None
     body_required: bool = True
+    status: int = 200
+    """Of a success; 204 has no body."""
     answer: type[Struct] | None = None
     media_type: str = "application/json"
     problems: tuple[int, ...] = ()
@@ -90,7 +92,8 @@ def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed
     document: dict[str, Any] = {
         "operationId": operation.id,
         "summary": summary,
-        "responses": {"200": _answer(operation)} | {str(status): _problem(status) for status in sorted(statuses)},
+        "responses": {str(operation.status): _answer(operation)}
+        | {str(status): _problem(status) for status in sorted(statuses)},
     }
     if description.strip():
         document["description"] = re.sub(r"\s+", " ", description.strip())
@@ -108,6 +111,8 @@ def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed
 
 
 def _answer(operation: Operation) -> dict[str, Any]:
+    if operation.status == HTTPStatus.NO_CONTENT:
+        return {"description": "Done."}
     schema: dict[str, Any] = {"type": "string"}
     if operation.answer:
         schema = {"$ref": _REFERENCE.format(name=operation.answer.__name__)}

@@ -14,6 +14,7 @@ from engine.event import Suppression, decode_scope, decode_suppression
 
 __all__ = ["HANDLERS"]
 
+_UNKNOWN = "There is no such recipient."
 _SUPPRESSION = "/recipients/{recipient_id:str}/suppressions/{channel:str}"
 
 
@@ -33,6 +34,17 @@ async def put_recipient(request: AnyRequest, recipient_id: FromPath[str]) -> Res
 async def get_recipient(request: AnyRequest, recipient_id: FromPath[str]) -> Response[bytes]:
     """What is known of a recipient: profile, messages, suppressions, use of the default caps."""
     return await _recipient(request, identifier_of(recipient_id))
+
+
+@delete("/recipients/{recipient_id:str}", status_code=204, **describe("erase_recipient", status=204, problems=(404,)))
+async def erase_recipient(request: AnyRequest, recipient_id: FromPath[str]) -> None:
+    """Erases what is known of a recipient and cancels what waits for them.
+
+    Only a hash of the id is kept, with the suppressions and opt-outs in force: by the same id they hold again, opt-outs
+    as suppressions. The campaigns' counts stay.
+    """
+    if not await outreach_of(request).erase(identifier_of(recipient_id)):
+        raise RequestError(404, _UNKNOWN)
 
 
 @put(
@@ -62,7 +74,7 @@ async def lift_suppression(request: AnyRequest, recipient_id: FromPath[str], cha
 async def _recipient(request: AnyRequest, recipient_id: str) -> Response[bytes]:
     recipient = await outreach_of(request).recipient(recipient_id)
     if recipient is None:
-        raise RequestError(404, "There is no such recipient.")
+        raise RequestError(404, _UNKNOWN)
     return answer(recipient)
 
 
@@ -71,4 +83,4 @@ async def _suppressions(request: AnyRequest, recipient_id: str) -> Response[byte
     return answer({"suppressions": recipient["suppressions"] if recipient else []})
 
 
-HANDLERS = (put_recipient, get_recipient, suppress, lift_suppression)
+HANDLERS = (put_recipient, get_recipient, erase_recipient, suppress, lift_suppression)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, delete, get, post
 from litestar.params import FromPath
 from msgspec import Struct
 
@@ -57,10 +59,20 @@ async def send_batch(request: AnyRequest) -> Response[bytes]:
 @get("/messages/{message_id:str}", **describe("get_message", answer=Message, problems=(404,)))
 async def get_message(request: AnyRequest, message_id: FromPath[str]) -> Response[bytes]:
     """What became of a message."""
-    message = await outreach_of(request).message(message_id)
-    if message is None:
-        raise RequestError(404, "There is no such message.")
-    return answer(message)
+    return _message(await outreach_of(request).message(message_id))
+
+
+@delete(
+    "/messages/{message_id:str}",
+    status_code=200,
+    **describe("cancel_message", answer=Message, problems=(404, 409)),
+)
+async def cancel_message(request: AnyRequest, message_id: FromPath[str]) -> Response[bytes]:
+    """Cancels a message that still waits.
+
+    Its cost, its place under the caps and its key are free again; one that does not wait any more is a conflict.
+    """
+    return _message(await outreach_of(request).cancel(message_id))
 
 
 @post("/events", status_code=200, **describe("post_events", body=EventsBody, answer=EventsAnswer))
@@ -68,6 +80,8 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
     """Takes what happened to messages.
 
     An event whose id came before changes nothing and is `seen`; a wrong one is `invalid` and names the fault.
+    A message that failed or bounced gives back its cost and its place; a bounce, a complaint and an unsubscription
+    suppress the channel for good, with the type of the event as the reason.
     """
     decoded = decode_events(await intake_of(request).read_json(request))
     sound = [event for event in decoded if isinstance(event, Event)]
@@ -85,4 +99,10 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
     return answer({"results": results})
 
 
-HANDLERS = (send, send_batch, get_message, post_events)
+def _message(message: dict[str, Any] | None) -> Response[bytes]:
+    if message is None:
+        raise RequestError(404, "There is no such message.")
+    return answer(message)
+
+
+HANDLERS = (send, send_batch, get_message, cancel_message, post_events)

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.problems import FieldProblem
 from engine.event import Event, SuppressionScope
 from engine.model import Campaign, CampaignAnswer, CampaignState, Channel, Recipient, Urgency
+from engine.pacing import Recommendation
 from engine.scalars import Amount, Identifier, Instant, Text
 
 __all__ = [
@@ -279,6 +280,21 @@ class BudgetStatus(Struct):
     per_channel: dict[Channel, ChannelBudgetStatus]
 
 
+class PacingStatus(Struct):
+    """What is committed against an even spend of the total over the period.
+
+    `ratio` is null while the even spend is nothing, `exhausted_at` where the total lasts for the period.
+    """
+
+    ideal: Amount
+    actual: Amount
+    ratio: float | None
+    recommendation: Recommendation
+    suggested_daily_messages: Count
+    projected_total: Amount
+    exhausted_at: Instant | None
+
+
 class Performance(Struct):
     """What came of the messages; rates are shares of delivered."""
 
@@ -311,6 +327,7 @@ class Status(Struct):
     blocked: dict[Reason, Count]
     by_channel: dict[Channel, ChannelStatus]
     budget: BudgetStatus
+    pacing: PacingStatus
     performance: Performance
     send_times: SendTimes
 

@@ -227,8 +227,21 @@ class Shard:
     def lift(self, id: str, channel: int | None) -> bool:
         """Lifts such a stop; False if there was none."""
 
+    def erase(self, id: str, now: int) -> bool:
+        """Forgets a person and cancels what waits for them; False if nobody is known by this id.
+
+        Their messages are no longer found but stay in the campaigns' counts. Under a hash of the id it is kept which
+        channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
+
     def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
-        """Takes (id, type, message id, value); the codes of their EVENT_STATUSES."""
+        """Takes (id, type, message id, value); the codes of their EVENT_STATUSES.
+
+        `failed` and `bounced` end a message that was not delivered: its cost, its place, its caps and its key are
+        free again. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,
+        with the type as the reason, and cancel what waits there."""
+
+    def cancel(self, message_id: str) -> bool | None:
+        """Cancels a message: False, and nothing is changed, if it does not wait any more; None if there is none."""
 
     def message(self, message_id: str) -> dict[str, Any] | None:
         """Plain numbers of a message, for `engine.views.message_view`."""

@@ -102,14 +102,18 @@ class Engine:
         """Lifts such a stop; False if there was none."""
         return self._shard_of(recipient_id).lift(recipient_id, _channel(scope))
 
+    def erase(self, recipient_id: str, now: int) -> bool:
+        """Forgets a person as `DELETE /recipients/{id}` does; False if nobody is known by this id."""
+        erased = self._shard_of(recipient_id).erase(recipient_id, now)
+        self._reopen_freed(self.router.shard_of_recipient(recipient_id))
+        return erased
+
     def events(self, body: bytes | dict[str, Any]) -> dict[str, Any]:
         """Takes events, as `POST /events` answers. Raises `RequestError`."""
         results: list[dict[str, Any]] = []
         for event in decode_events(_json(body)):
             if isinstance(event, Event):
-                shard = self.router.shard_of_message(event.message_id)
-                status = "unknown" if shard is None else self.shards[shard].apply_events([event])[0]
-                results.append({"id": event.id, "status": status})
+                results.append({"id": event.id, "status": self._apply(event)})
             else:
                 errors = [{"path": path, "message": message} for path, message in event.errors]
                 results.append({"id": event.id, "status": "invalid", "errors": errors})
@@ -119,6 +123,15 @@ class Engine:
         """A message as `GET /messages/{id}` answers it."""
         shard = self.router.shard_of_message(message_id)
         return None if shard is None else self.shards[shard].message(message_id)
+
+    def cancel(self, message_id: str) -> dict[str, Any] | None:
+        """Cancels a message as `DELETE /messages/{id}` does. Raises `Conflict` if it does not wait any more."""
+        shard = self.router.shard_of_message(message_id)
+        if shard is None:
+            return None
+        message = self.shards[shard].cancel(message_id)
+        self._reopen_freed(shard)
+        return message
 
     def recipient(self, recipient_id: str, now: int) -> dict[str, Any] | None:
         """A recipient as `GET /recipients/{id}` answers it."""
@@ -161,6 +174,14 @@ class Engine:
         for campaign_id in self.shards[shard].take_freed():
             for other in range(len(self.shards)):
                 self.recall(other, campaign_id)
+
+    def _apply(self, event: Event) -> str:
+        shard = self.router.shard_of_message(event.message_id)
+        if shard is None:
+            return "unknown"
+        (status,) = self.shards[shard].apply_events([event])
+        self._reopen_freed(shard)
+        return status
 
     def _shard_of(self, recipient_id: str) -> Orchestrator:
         return self.shards[self.router.shard_of_recipient(recipient_id)]

@@ -20,7 +20,7 @@ from engine.channel_selector import ChannelSelector
 from engine.columns import Features
 from engine.config import Settings, channel_gaps, quiet_minutes
 from engine.deduplicator import Deduplicator
-from engine.errors import UnknownCampaign
+from engine.errors import Conflict, UnknownCampaign
 from engine.event import Event
 from engine.explanation import explanations
 from engine.model import Campaign, CampaignLimits
@@ -95,10 +95,28 @@ class Orchestrator:
         """Lifts such a stop; False if there was none."""
         return self._shard.lift(recipient_id, channel)
 
+    def erase(self, recipient_id: str, now: int) -> bool:
+        """Forgets a person, but not their stops; see `_core.Shard.erase`. False if nobody is known by this id."""
+        return self._shard.erase(recipient_id, now)
+
     def apply_events(self, events: list[Event]) -> list[str]:
-        """Takes events; the status of each: `applied`, `seen` or `unknown`."""
+        """Takes events; the status of each: `applied`, `seen` or `unknown`. See `_core.Shard.apply_events`.
+
+        A failed message does not go on to the next channel of its chain: that is for those who deliver.
+        """
         rows = [(event.id, EVENT_TYPES.index(event.type), event.message_id, event.value) for event in events]
         return [EVENT_STATUSES[status] for status in self._shard.apply_events(rows)]
+
+    def cancel(self, message_id: str) -> dict[str, Any] | None:
+        """Cancels a message that still waits; the message, or None if there is none.
+
+        Its cost, its place, its caps and its key are free again. Raises `Conflict` if it does not wait any more.
+        """
+        cancelled = self._shard.cancel(message_id)
+        message = self.message(message_id)
+        if cancelled is False and message is not None:
+            raise Conflict(f"The message does not wait any more: it is {message['state']}.")
+        return message
 
     def message(self, message_id: str) -> dict[str, Any] | None:
         """A message as the contract shows it, or None."""

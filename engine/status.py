@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import floor
 from typing import Any, TypedDict, cast
 
 from engine._core import CHANNELS, MESSAGE_STATES, REASONS
 from engine.model import CHANNEL_NAMES, Budget, Campaign
 from engine.money import format_amount
+from engine.pacing import Pacing
 from engine.scalars import Instant
 
 __all__ = ["ChannelTally", "Tally", "build_status"]
@@ -68,6 +71,7 @@ def build_status(campaign: Campaign, paused: bool, tallies: Sequence[Tally], now
             for name, channel in zip(CHANNELS, channels, strict=True)
         },
         "budget": _budget(campaign, tallies, channels, now),
+        "pacing": _pacing(campaign, channels, messages, now),
         "performance": _performance(tallies, channels, messages),
         "send_times": {"by_local_hour": _added(tally["hours"] for tally in tallies)},
     }
@@ -109,6 +113,28 @@ def _budget(campaign: Campaign, tallies: Sequence[Tally], channels: Sequence[Cou
     }
 
 
+def _pacing(
+    campaign: Campaign, channels: Sequence[Counter[str]], messages: Mapping[str, int], now: int
+) -> dict[str, Any]:
+    starts_at, ends_at = campaign.starts_at, campaign.ends_at
+    pacing = Pacing(
+        total=None if campaign.budget is None else campaign.budget.total,
+        period=None if starts_at is None or ends_at is None else (starts_at, ends_at),
+        committed=sum(channel["committed"] for channel in channels),
+        messages=sum(messages[state] for state in _WITH_A_PLACE),
+        now=now,
+    )
+    return {
+        "ideal": format_amount(_nearest(pacing.ideal)),
+        "actual": format_amount(pacing.committed),
+        "ratio": None if pacing.ratio is None else float(round(pacing.ratio, 6)),
+        "recommendation": pacing.recommendation,
+        "suggested_daily_messages": pacing.suggested_daily_messages,
+        "projected_total": format_amount(_nearest(pacing.projected_total)),
+        "exhausted_at": None if pacing.exhausted_at is None else Instant(pacing.exhausted_at).write(),
+    }
+
+
 def _performance(
     tallies: Sequence[Tally], channels: Sequence[Counter[str]], messages: Mapping[str, int]
 ) -> dict[str, Any]:
@@ -145,5 +171,10 @@ def _ratio(part: int, whole: int) -> float | None:
 
 
 def _each(amount: int, count: int) -> str | None:
-    """An amount shared by `count`, to the nearest micro-unit, halves up."""
-    return format_amount((2 * amount + count) // (2 * count)) if count else None
+    """An amount shared by `count`."""
+    return format_amount(_nearest(Fraction(amount, count))) if count else None
+
+
+def _nearest(amount: Fraction) -> int:
+    """The nearest micro-unit, halves up."""
+    return floor(amount + Fraction(1, 2))

@@ -138,8 +138,20 @@ class Duel:
 
     def lift(self) -> None:
         held = [(i, c) for i, person in self.model.people.items() for c in person.suppressions]
+        held += [(i, c) for i, stops in self.model.traces.items() for c in stops]
         if held:
             self.ask("lift", *self.choices.pick(held))
+
+    def erase(self) -> None:
+        recipient_id = self.somebody()
+        self.same("erased", *self.ask("erase", recipient_id, self.now))
+        self.met.discard(recipient_id)
+
+    def cancel(self) -> None:
+        """Mostly one that waits."""
+        waiting = [i for i in self.theirs if self.model.messages[i].state == "scheduled"]
+        some = waiting if waiting and self.choices.chance(80) else [*self.theirs, "m-1"]
+        self.see_message("cancel", self.choices.pick(some[-40:]))
 
     def events(self) -> None:
         messages = tuple(self.theirs)[-400:]
@@ -179,8 +191,10 @@ class Duel:
             (74, self.pause_or_resume),
             (78, self.put_recipient),
             (82, self.suppress),
-            (87, self.lift),
+            (86, self.lift),
+            (90, self.cancel),
             (94, self.events),
+            (95, self.erase),
             (100, self.read),
         )
         next(command for below, command in commands if kind < below)()
@@ -242,7 +256,7 @@ class Duel:
     def read(self) -> None:
         kind = self.choices.integer(0, 2)
         if kind == 0 and self.theirs:
-            self.read_message(self.choices.pick(tuple(self.theirs)))
+            self.see_message("message", self.choices.pick(tuple(self.theirs)))
         elif kind == 1:
             self.read_recipient(self.somebody())
         else:
@@ -255,12 +269,15 @@ class Duel:
         for recipient_id in self.people:
             self.read_recipient(recipient_id)
         for message_id in self.theirs:
-            self.read_message(message_id)
+            self.see_message("message", message_id)
 
-    def read_message(self, message_id: str) -> None:
-        theirs = (self.theirs[message_id], self.now)
-        expected, given = self.ask("message", message_id, self.now, theirs=theirs)
-        self.same("message", self.translated(expected), {name: given[name] for name in expected})
+    def see_message(self, call: str, message_id: str) -> None:
+        """A call that answers a message."""
+        theirs = (self.theirs.get(message_id, message_id), self.now)
+        expected, given = self.ask(call, message_id, self.now, theirs=theirs)
+        self.same("message known", expected is not None, given is not None, message_id)
+        if expected is not None:
+            self.same("message", self.translated(expected), {name: given[name] for name in expected})
 
     def translated(self, message: dict) -> dict:
         return message | {"message_id": self.theirs[message["message_id"]]}
@@ -284,7 +301,7 @@ class Duel:
         expected, given = self.ask("status", campaign_id, self.now)
         if expected is None:
             return
-        for name in ("campaign_id", "state", "messages", "budget"):
+        for name in ("campaign_id", "state", "messages", "budget", "pacing"):
             self.same(f"status {name}", expected[name], given[name], campaign_id)
         self.same("status blocked", expected["blocked"], {r: n for r, n in given["blocked"].items() if n})
         for channel, counts in expected["by_channel"].items():

@@ -16,6 +16,7 @@ from tests import reference_views as views
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
+    Refused,
     broken_rules,
     deferred,
     faults,
@@ -35,19 +36,12 @@ from tests.reference_rules import (
 
 LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")  # a message in one of these has an instant
 POSITIVE = ("delivered", "opened", "clicked", "replied", "converted")  # events that imply delivered
-EVENT_TYPES = (*POSITIVE, "failed", "bounced", "complained", "unsubscribed")
+FAILURES, STOPS = ("failed", "bounced"), ("bounced", "complained", "unsubscribed")
+EVENT_TYPES = {*POSITIVE, *FAILURES, *STOPS}
 UNDECIDED: dict = {
     **dict.fromkeys(("message_id", "reason", "channel", "scheduled_at", "scheduled_local")),
     **dict.fromkeys(("fallback_chain", "cost", "confidence", "next_eligible_at")),
 }
-
-
-class Refused(Exception):  # noqa: N818
-    """An error answer; `status` is its HTTP status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class Reference:
@@ -58,6 +52,7 @@ class Reference:
         self.gaps = {c: round(settings["min_gap_hours"][c] * HOUR) for c in CHANNELS}
         self.campaigns: dict[str, Record] = {}
         self.people: dict[str, Record] = {}
+        self.traces: dict[str, dict] = {}  # the stops of erased people
         self.messages: dict[str, Record] = {}
         self.events_seen: set[str] = set()
 
@@ -124,8 +119,10 @@ class Reference:
     # ---- people -------------------------------------------------------------------------------------------
 
     def person(self, recipient_id: str) -> Record:
-        new = Record(id=recipient_id, profile={}, suppressions={}, messages=[])
-        return self.people.setdefault(recipient_id, new)
+        if recipient_id not in self.people:
+            stops = self.traces.pop(recipient_id, {})
+            self.people[recipient_id] = Record(id=recipient_id, profile={}, suppressions=stops, messages=[])
+        return self.people[recipient_id]
 
     def merge(self, recipient: dict) -> tuple[Record, list[str]]:
         """Keeps the fields that are given; answers the person and the channels whose address was dropped."""
@@ -148,8 +145,12 @@ class Reference:
     def cancel_waiting(self, person: Record, channels: set[str]) -> None:
         for m in person.messages:
             if m.state == "scheduled" and ("all" in channels or m.channel in channels):
-                m.state = "cancelled"
-                self.book(m, -1)
+                self.end(m, "cancelled")
+
+    def end(self, message: Record, state: str) -> None:
+        """It has no instant any more, and what it cost is given back."""
+        message.state = state
+        self.book(message, -1)
 
     def put_recipient(self, recipient_id: str, body: dict, now: int) -> None:
         if faults({"id": recipient_id} | body):
@@ -163,7 +164,26 @@ class Reference:
             self.cancel_waiting(person, {channel})
 
     def lift(self, recipient_id: str, channel: str) -> None:
-        self.person(recipient_id).suppressions.pop(channel, None)
+        if recipient_id in self.people or recipient_id in self.traces:  # Open: it makes the person known again.
+            self.person(recipient_id).suppressions.pop(channel, None)
+
+    def erase(self, recipient_id: str, now: int) -> bool:
+        person = self.people.pop(recipient_id, None)
+        if person is None:
+            return False
+        self.cancel_waiting(person, {"all"})
+        for m in person.messages:
+            m.person = None
+        # Open: reasons may name people; an opt-out holds as a suppression, which a new profile cannot overwrite.
+        stops = {c: person.suppressions[c] | {"reason": None} for c in self.suppressed(person, now)}
+        stops |= {c: {"until": None, "reason": "opted out"} for c in self.opted_out(person)}
+        if stops:
+            self.traces[recipient_id] = stops
+        return True
+
+    def find_message(self, message_id: str) -> Record | None:
+        found = self.messages.get(message_id)
+        return found if found and found.person else None
 
     # ---- the ten steps ------------------------------------------------------------------------------------
 
@@ -345,14 +365,14 @@ class Reference:
     # ---- events: taken, checked and counted ---------------------------------------------------------------
 
     def events(self, body: dict, now: int) -> dict:
-        return {"results": [{"id": e.get("id"), "status": self.event(e)} for e in body["events"]]}
+        return {"results": [{"id": e.get("id"), "status": self.event(e, now)} for e in body["events"]]}
 
-    def event(self, event: dict) -> str:
+    def event(self, event: dict, now: int) -> str:
         if not {"id", "type", "message_id"} <= event.keys() or event["type"] not in EVENT_TYPES:
             return "invalid"
         if event["id"] in self.events_seen:  # Open: only an applied event makes its id seen.
             return "seen"
-        message = self.messages.get(event["message_id"])
+        message = self.find_message(event["message_id"])
         if message is None:
             return "unknown"
         self.events_seen.add(event["id"])
@@ -360,6 +380,10 @@ class Reference:
             message.happened |= {event["type"], "delivered"}
             if message.state in LIVE:  # Open: what was cancelled stays cancelled; the event is counted.
                 message.state = "delivered"
+        if event["type"] in FAILURES and message.state in LIVE and message.state != "delivered":
+            self.end(message, "failed")  # Open: what was delivered did not fail.
+        if event["type"] in STOPS:
+            self.suppress(message.person, message.channel, None, event["type"], now)
         if event["type"] == "converted":
             campaign = self.campaigns[message.campaign]
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
@@ -368,8 +392,16 @@ class Reference:
     # ---- reading ------------------------------------------------------------------------------------------
 
     def message(self, message_id: str, now: int) -> dict | None:
-        found = self.messages.get(message_id)
-        return None if found is None else views.message(found)
+        return (found := self.find_message(message_id)) and views.message(found)
+
+    def cancel(self, message_id: str, now: int) -> dict | None:
+        found = self.find_message(message_id)
+        if found is None:
+            return None
+        if found.state != "scheduled":
+            raise Refused(409)
+        self.end(found, "cancelled")
+        return views.message(found)
 
     def recipient(self, recipient_id: str, now: int) -> dict | None:
         found = self.people.get(recipient_id)

@@ -19,6 +19,15 @@ CHANNELS = ("email", "sms", "whatsapp", "instagram", "facebook", "linkedin", "tw
 ZONES = frozenset(pytz.all_timezones)
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
 
+
+class Refused(Exception):  # noqa: N818
+    """An error answer; `status` is its HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 # ---- words ------------------------------------------------------------------------------------------------
 
 

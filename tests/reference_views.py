@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 from tests.reference_rules import CHANNELS, DAY, WEEK, money, most_around, next_eligible, rfc
@@ -52,6 +53,7 @@ def status(model: Any, campaign: Any, now: int) -> dict:
         "blocked": dict(campaign.blocked),
         "by_channel": {c: of_channel(campaign, c) for c in CHANNELS},
         "budget": budget(model, campaign, now),
+        "pacing": pacing(campaign, now),
         "performance": counted | {"revenue": money(campaign.revenue)},  # Open: messages, not events
     }
 
@@ -86,6 +88,38 @@ def budget(model: Any, campaign: Any, now: int) -> dict:
             for c, most in campaign.per_channel.items()
         },
     }
+
+
+def pacing(campaign: Any, now: int) -> dict:
+    start, end, total, committed = campaign.starts_at, campaign.ends_at, campaign.total, campaign.committed["total"]
+    number = sum(m.state in LIVE for m in campaign.messages)
+    view = {"ideal": "0.00", "actual": money(committed), "ratio": None, "recommendation": "maintain"}
+    view |= {"suggested_daily_messages": 0, "projected_total": money(committed), "exhausted_at": None}
+    if math.inf in (-start, end):
+        return view
+    passed, length = min(max(now - start, 0), end - start), end - start  # Open: the period has not less, nor more.
+    if passed:
+        view["projected_total"] = money(half_up(Fraction(committed * length, passed)))
+    if total == math.inf:
+        return view
+    ideal = Fraction(total * passed, length)
+    view["ideal"] = money(half_up(ideal))
+    if ideal:
+        ratio = committed / ideal
+        view["ratio"] = float(round(ratio, 6))
+        view["recommendation"] = "reduce" if 10 * ratio > 11 else "increase" if 10 * ratio < 9 else "maintain"
+    days_left = Fraction(end - max(now, start), DAY)  # Open: fractions of days count, in 24 hours each.
+    if committed and days_left > 0:
+        mean = Fraction(committed, number)
+        view["suggested_daily_messages"] = max(0, total - committed) / mean / days_left // 1
+    if committed and passed:
+        reached = math.ceil(start + total / Fraction(committed, passed))  # Open: the first whole second
+        view["exhausted_at"] = rfc(reached) if reached < end else None
+    return view
+
+
+def half_up(amount: Fraction) -> int:
+    return math.floor(amount + Fraction(1, 2))
 
 
 def limit(amount: float) -> str | None:

@@ -431,6 +431,25 @@ class KeepsMoney(Reference):
         super().book(message, max(sign, 0))
 
 
+class KeepsFailures(Reference):
+    def end(self, message: SimpleNamespace, state: str) -> None:
+        super().end(message, state)
+        if state == "failed":
+            self.book(message, +1)
+
+
+class BouncesOnlyFail(Reference):
+    def event(self, event: dict, now: int) -> str:
+        return super().event(event | ({"type": "failed"} if event.get("type") == "bounced" else {}), now)
+
+
+class ForgetsStops(Reference):
+    def erase(self, recipient_id: str, now: int) -> bool:
+        known = super().erase(recipient_id, now)
+        self.traces.clear()
+        return known
+
+
 class Overdraws(Reference):
     def fits(self, campaign: object, channel: str, t: int) -> bool:
         campaign.total += 500
@@ -451,7 +470,8 @@ class NoBoost(Reference):
         return super().value(campaign, SimpleNamespace(profile=plain), *arguments)
 
 
-FAULTY = [LongGap, HighCap, Late, DaysOfUtc, KeepsWaiting, KeepsMoney, Overdraws, ForgetsEvents, NoBoost]
+FAULTY = [LongGap, HighCap, Late, DaysOfUtc, KeepsWaiting, KeepsMoney, KeepsFailures, BouncesOnlyFail, Overdraws]
+FAULTY += [ForgetsStops, ForgetsEvents, NoBoost]
 
 
 @pytest.mark.parametrize("faulty", FAULTY)

@@ -1,8 +1,8 @@
-//! Events: what the world says became of a message, taken once each and counted.
+//! Events: what the world says became of a message, taken once each, counted and acted upon.
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::messages::marks;
+use crate::messages::{Message, marks};
 use crate::shard::Shard;
 use crate::words::{EventStatus, EventType, MessageState};
 
@@ -29,8 +29,27 @@ fn marks_of(kind: EventType) -> u8 {
     }
 }
 
+/// Whether it says that the message did not arrive.
+fn fails(kind: EventType) -> bool {
+    matches!(kind, EventType::Failed | EventType::Bounced)
+}
+
+/// Whether nothing may go to this person on this channel any more.
+fn stops_channel(kind: EventType) -> bool {
+    matches!(kind, EventType::Bounced | EventType::Complained | EventType::Unsubscribed)
+}
+
+/// Whether a message in this state may still turn out delivered or failed.
+fn undecided(state: MessageState) -> bool {
+    use MessageState::{Claimed, Scheduled, Sent, Unknown};
+    matches!(state, Scheduled | Claimed | Sent | Unknown)
+}
+
 impl Shard {
     /// Applies an event once: the same id again changes nothing, one for no message is not remembered.
+    ///
+    /// A failure ends the message unless it was delivered, and gives back its cost, its place, its caps and its key.
+    /// Trying the next channel of its chain is delivery's part.
     pub fn apply_event(&mut self, event: &Event<'_>) -> EventStatus {
         let id = xxh3_128(event.id.as_bytes());
         if self.seen_events.contains(&id) {
@@ -40,6 +59,19 @@ impl Shard {
             return EventStatus::Unknown;
         };
         self.seen_events.insert(id);
+        self.count(index, event);
+        let &Message { recipient, channel, state, .. } = self.messages.get(index);
+        if fails(event.kind) && undecided(state) {
+            self.end(index, MessageState::Failed);
+        }
+        if stops_channel(event.kind) {
+            self.stop(recipient, channel, event.kind.text());
+        }
+        EventStatus::Applied
+    }
+
+    /// What an event says of a message's success.
+    fn count(&mut self, index: u32, event: &Event<'_>) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         let tally = &mut campaign.tally;
@@ -48,10 +80,7 @@ impl Shard {
         let channel = &mut tally.channels[message.channel as usize];
         if new & marks::DELIVERED != 0 {
             channel.delivered += 1;
-            if matches!(
-                message.state,
-                MessageState::Scheduled | MessageState::Claimed | MessageState::Sent | MessageState::Unknown
-            ) {
+            if undecided(message.state) {
                 tally.messages[message.state as usize] -= 1;
                 if message.state != MessageState::Sent {
                     channel.spent += message.cost;
@@ -69,6 +98,8 @@ impl Shard {
             let value = event.value.unwrap_or(campaign.rules.conversion_value);
             tally.revenue += i128::from(value);
         }
-        EventStatus::Applied
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,19 @@
 //! The roster: every recipient that this shard knows, found by id, with profile and suppressions.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::deduplicator::History;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
 use crate::slot::hash_of;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
+
+/// Why a channel is stopped that a person had opted out of before they were erased.
+const OPTED_OUT: &str = "opted out";
 
 /// No zone of their own: the campaign's holds.
 pub const CAMPAIGN_ZONE: u16 = u16::MAX;
@@ -137,6 +142,29 @@ impl Recipient {
         self.suppressions.len() < before
     }
 
+    /// An erased person leaves a nameless place, to which messages that nobody finds any more belong.
+    pub fn is_erased(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    /// What must go on holding after an erasure: suppressions in force, without their reasons, which may name the
+    /// person; and opt-outs as suppressions for good, which the next profile cannot overwrite unawares.
+    fn lasting_stops(&self, now: i64) -> Vec<Suppression> {
+        let opted_out =
+            Channel::ALL.iter().copied().filter(|channel| self.profile.opt_out & channel.bit() != 0).map(Some);
+        let opted_out: Vec<_> = opted_out.chain((self.profile.opt_out & OPT_OUT_ALL != 0).then_some(None)).collect();
+        self.suppressions
+            .iter()
+            .filter(|stop| stop.holds(now) && !opted_out.contains(&stop.channel))
+            .map(|stop| Suppression { reason: None, ..stop.clone() })
+            .chain(opted_out.iter().map(|channel| Suppression {
+                channel: *channel,
+                until: None,
+                reason: Some(OPTED_OUT.into()),
+            }))
+            .collect()
+    }
+
     /// Suppressed on all channels, or opted out of all.
     pub fn stopped(&self, now: i64) -> bool {
         self.profile.opt_out & OPT_OUT_ALL != 0
@@ -160,6 +188,12 @@ impl Recipient {
 pub struct Roster {
     recipients: Vec<Recipient>,
     by_id: HashTable<u32>,
+    /// What must go on holding for erased people, by the XXH3-128 of their ids.
+    traces: HashMap<u128, Vec<Suppression>>,
+}
+
+fn trace_of(id: &str) -> u128 {
+    xxh3_128(id.as_bytes())
 }
 
 impl Roster {
@@ -176,16 +210,39 @@ impl Roster {
         self.by_id.find(hash, |index| *self.recipients[*index as usize].id == *id).copied()
     }
 
-    /// The index of an id; a stranger gets an empty profile.
+    /// The index of an id; a stranger gets an empty profile, and meets the stops of the person erased under this id.
     pub fn find_or_add(&mut self, id: &str, hash: u64) -> u32 {
         if let Some(index) = self.find(id, hash) {
             return index;
         }
         let index = self.recipients.len() as u32;
-        self.recipients.push(Recipient { id: id.into(), hash, ..Recipient::default() });
+        let suppressions = self.traces.remove(&trace_of(id)).unwrap_or_default();
+        self.recipients.push(Recipient { id: id.into(), hash, suppressions, ..Recipient::default() });
         let recipients = &self.recipients;
         self.by_id.insert_unique(hash, index, |other| recipients[*other as usize].hash);
         index
+    }
+
+    /// Forgets a person but for a trace of their stops, if any hold, under a hash of the id.
+    pub fn erase(&mut self, index: u32, now: i64) {
+        let erased = std::mem::take(self.get_mut(index));
+        if let Ok(place) = self.by_id.find_entry(erased.hash, |other| *other == index) {
+            place.remove();
+        }
+        let stops = erased.lasting_stops(now);
+        if !stops.is_empty() {
+            self.traces.insert(trace_of(&erased.id), stops);
+        }
+    }
+
+    /// Lifts the hard stop of a channel (or of all); false if there was none. Who was erased is known again by this:
+    /// it names them.
+    pub fn lift(&mut self, id: &str, channel: Option<Channel>) -> bool {
+        if self.find_id(id).is_none() && !self.traces.contains_key(&trace_of(id)) {
+            return false;
+        }
+        let index = self.find_or_add(id, hash_of(id));
+        self.get_mut(index).lift(channel)
     }
 
     pub fn find_id(&self, id: &str) -> Option<u32> {
@@ -237,5 +294,33 @@ mod tests {
         assert!(recipient.lift(None));
         assert!(!recipient.lift(None));
         assert!(!recipient.stopped(9));
+    }
+
+    #[test]
+    fn an_erased_person_is_a_stranger_whose_stops_hold() {
+        let mut roster = Roster::default();
+        let index = roster.find_or_add("c-1", hash_of("c-1"));
+        let person = roster.get_mut(index);
+        person.profile = Profile { contacts: 0b1111, opt_out: 0b0010, ..Profile::default() };
+        let reason: Option<Box<str>> = Some("Ana asked".into());
+        person.suppress(Suppression { channel: Some(Channel::Email), until: Some(10), reason: reason.clone() });
+        person.suppress(Suppression { channel: Some(Channel::Whatsapp), until: Some(5), reason });
+        roster.erase(index, 5);
+        assert_eq!((roster.find_id("c-1"), roster.get(index).is_erased()), (None, true));
+        assert!(!format!("{roster:?}").contains("c-1"));
+        assert!(!roster.lift("c-2", None));
+        assert!(!roster.lift("c-1", None));
+        let again = roster.find_id("c-1").expect("lifting named the person");
+        assert_ne!(again, index);
+        let person = roster.get(again);
+        assert_eq!(person.profile.contacts, 0);
+        assert_eq!(
+            person.suppressions(),
+            [
+                Suppression { channel: Some(Channel::Email), until: Some(10), reason: None },
+                Suppression { channel: Some(Channel::Sms), until: None, reason: Some("opted out".into()) },
+            ]
+        );
+        assert!(!format!("{roster:?}").contains("Ana"));
     }
 }

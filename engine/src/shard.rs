@@ -92,6 +92,13 @@ impl Shard {
         }
     }
 
+    /// Sets a hard stop for good on one channel, and cancels what waits there.
+    pub(crate) fn stop(&mut self, recipient: u32, channel: Channel, reason: &str) {
+        let suppression = Suppression { channel: Some(channel), until: None, reason: Some(reason.into()) };
+        self.roster.get_mut(recipient).suppress(suppression);
+        self.cancel_waiting(recipient, channel.bit());
+    }
+
     /// Cancels the messages of a recipient that still wait on any of `channels`.
     pub(crate) fn cancel_waiting(&mut self, recipient: u32, channels: ChannelMask) {
         if channels == 0 {
@@ -104,11 +111,20 @@ impl Shard {
             .newest_first()
             .filter(|entry| channels & entry.channel.bit() != 0)
             .map(|entry| entry.message)
-            .filter(|message| self.messages.get(*message).state == MessageState::Scheduled)
             .collect();
         for message in waiting {
             self.cancel(message);
         }
+    }
+
+    /// Cancels a message if it still waits: its cost, its place, its caps and its key are free again. False, and
+    /// nothing is changed, if it does not wait.
+    pub fn cancel(&mut self, index: u32) -> bool {
+        let waits = self.messages.get(index).state == MessageState::Scheduled;
+        if waits {
+            self.end(index, MessageState::Cancelled);
+        }
+        waits
     }
 
     /// The ids of campaigns with a limit to which money came back since the last call: other shards may have been
@@ -120,18 +136,21 @@ impl Shard {
             .collect()
     }
 
-    /// Takes a waiting message back: its cost, its place, its caps and its key are free again.
-    fn cancel(&mut self, index: u32) {
+    /// Ends a message without anybody having got it: what it cost and where it counted is free again.
+    pub(crate) fn end(&mut self, index: u32, state: MessageState) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         if campaign.rules.limited.any() {
             self.freed.insert(message.campaign);
         }
         let tally = &mut campaign.tally;
-        tally.messages[message.state as usize] -= 1;
-        message.state = MessageState::Cancelled;
-        tally.messages[message.state as usize] += 1;
         let channel = &mut tally.channels[message.channel as usize];
+        if message.state == MessageState::Sent {
+            channel.spent -= message.cost;
+        }
+        tally.messages[message.state as usize] -= 1;
+        message.state = state;
+        tally.messages[message.state as usize] += 1;
         channel.messages -= 1;
         channel.committed -= message.cost;
         tally.hours[message.local_hour()] -= 1;
@@ -143,7 +162,7 @@ impl Shard {
     pub fn find_message(&self, number: u64) -> Option<u32> {
         let index = self.messages.index(number)?;
         let recipient = self.roster.get(self.messages.get(index).recipient);
-        (self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
+        (!recipient.is_erased() && self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
     }
 }
 

@@ -65,7 +65,15 @@ def test_status_has_every_part(client: httpx.Client) -> None:
     assert status["budget"]["remaining"] == "500.00"
     assert status["performance"]["revenue"] == "0.00"
     assert status["send_times"]["by_local_hour"] == [0] * 24
-    assert "pacing" not in status
+    assert status["pacing"] == {
+        "ideal": "0.00",
+        "actual": "0.00",
+        "ratio": None,
+        "recommendation": "maintain",
+        "suggested_daily_messages": 0,
+        "projected_total": "0.00",
+        "exhausted_at": None,
+    }
 
 
 @pytest.mark.parametrize("campaign_id", ["a/b", "é ñ", "100%", "a?b#c", "..x", "a" * 128])
@@ -91,7 +99,10 @@ def test_what_is_no_id_is_refused(client: httpx.Client, step: str) -> None:
         ("POST", "/campaigns/nothing/resume"),
         ("GET", "/messages/nothing"),
         ("GET", "/messages/m-0000000000000000"),
+        ("DELETE", "/messages/nothing"),
+        ("DELETE", "/messages/m-0000000000000000"),
         ("GET", "/recipients/nothing"),
+        ("DELETE", "/recipients/nothing"),
         ("PUT", "/recipients/r/suppressions/fax"),
         ("DELETE", "/recipients/r/suppressions/fax"),
         ("GET", "/nothing"),
@@ -109,8 +120,8 @@ def test_what_is_not_there_is_a_404(client: httpx.Client, method: str, path: str
         ("GET", "/send"),
         ("GET", "/send-batch"),
         ("PATCH", "/campaigns/spring"),
-        ("DELETE", "/messages/m-0000000000000000"),
-        ("DELETE", "/recipients/r"),
+        ("PUT", "/messages/m-0000000000000000"),
+        ("POST", "/recipients/r"),
         ("GET", "/events"),
     ],
 )
@@ -263,6 +274,57 @@ def test_a_message_is_followed_to_its_conversion(client: httpx.Client) -> None:
     view = shaped(client.get("/recipients/f-1"), RecipientView)
     assert [one.message_id for one in view.messages] == [decision.message_id]
     assert (view.caps.daily.used, view.caps.weekly.used) == (1, 1)
+
+
+def test_a_message_that_waits_is_cancelled_and_its_key_is_free_again(client: httpx.Client) -> None:
+    put_campaign(client, "cancelling", costs={"email": "0.25"}, urgency="high", send_window=None)
+    body = {"campaign_id": "cancelling", "recipient": {"id": "k-1", "contacts": {"email": "ana@example.com"}}}
+    path = f"/messages/{shaped(client.post('/send', json=body), Decision).message_id}"
+    before = client.get(path).json()
+    assert shaped(client.delete(path), Message).state == "cancelled"
+    assert client.get(path).json() == before | {"state": "cancelled"}
+    problem_of(client.delete(path), 409)
+    status = shaped(client.get("/campaigns/cancelling/status"), Status)
+    assert (status.messages["cancelled"], status.budget.committed) == (1, 0)
+    assert shaped(client.post("/send", json=body), Decision).status == "scheduled"
+
+
+def test_a_bounce_fails_the_message_and_stops_its_channel(client: httpx.Client) -> None:
+    put_campaign(client, "bouncing", costs={"email": "0.25"}, urgency="high", send_window=None)
+    body = {"campaign_id": "bouncing", "recipient": {"id": "b-1", "contacts": {"email": "ana@example.com"}}}
+    message_id = shaped(client.post("/send", json=body), Decision).message_id
+    client.post("/events", json={"events": [{"id": "b-e-1", "type": "bounced", "message_id": message_id}]})
+    view = shaped(client.get("/recipients/b-1"), RecipientView)
+    assert (view.messages[0].state, view.caps.daily.used) == ("failed", 0)
+    assert [(one.channel, one.until, one.reason) for one in view.suppressions] == [("email", None, "bounced")]
+    status = shaped(client.get("/campaigns/bouncing/status"), Status)
+    assert (status.messages["failed"], status.budget.committed) == (1, 0)
+    assert shaped(client.post("/send", json=body), Decision).reason == "no_viable_channel"
+
+
+def test_an_erased_person_is_forgotten_and_stays_stopped(client: httpx.Client) -> None:
+    put_campaign(client, "erasing", urgency="high", send_window=None)
+    person = {"id": "erased-e", "contacts": {"email": "erased@example.com", "sms": "+50937001234"}}
+    person["preferences"] = {"opt_out": ["sms"]}
+    body = {"campaign_id": "erasing", "recipient": person}
+    message_id = shaped(client.post("/send", json=body), Decision).message_id
+    client.put("/recipients/erased-e/suppressions/whatsapp", json={"reason": "Erna asked"})
+    answer = client.delete("/recipients/erased-e")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for gone in (f"/messages/{message_id}", "/recipients/erased-e"):
+        problem_of(client.get(gone), 404)
+        problem_of(client.delete(gone), 404)
+    event = {"id": "e-e", "type": "opened", "message_id": message_id}
+    assert client.post("/events", json={"events": [event]}).json()["results"][0]["status"] == "unknown"
+    assert shaped(client.get("/campaigns/erasing/status"), Status).messages["cancelled"] == 1
+    assert "erased-e" not in client.get(str(client.base_url).removesuffix("/api/v1/outreach/") + "/metrics").text
+
+    del person["preferences"]
+    decision = shaped(client.post("/send", json=body), Decision)
+    assert (decision.status, decision.channel, decision.fallback_chain) == ("scheduled", "email", [])
+    view = shaped(client.get("/recipients/erased-e"), RecipientView)
+    assert [(one.channel, one.reason) for one in view.suppressions] == [("whatsapp", None), ("sms", "opted out")]
+    assert len(view.messages) == 1
 
 
 def test_fixed_fields_of_a_campaign_with_messages_are_a_409(client: httpx.Client) -> None:

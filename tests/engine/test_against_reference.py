@@ -33,10 +33,6 @@ SEEDS_FOUGHT: list[int] = []
 TALLY: Counter[str] = Counter()
 
 
-# Calls that take no time: how many arguments they take.
-TIMELESS = {"put_campaign": 1, "events": 1, "message": 1}
-
-
 class EngineInProcess:
     """An engine behind the calls of a duel."""
 
@@ -133,6 +129,14 @@ class SmallHistory(RuleBasedStateMachine):
     def suppress_or_lift(self, data: st.DataObject) -> None:
         duel = self.draw(data)
         (duel.suppress if duel.choices.chance(60) else duel.lift)()
+
+    @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        self.draw(data).erase()
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.draw(data).cancel()
 
     @rule(data=st.data())
     def events(self, data: st.DataObject) -> None:

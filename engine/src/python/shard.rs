@@ -195,7 +195,11 @@ impl Shard {
 
     fn lift(&mut self, id: &str, channel: Option<u8>) -> PyResult<bool> {
         let channel = channel_of(channel)?;
-        Ok(self.inner.roster.find_id(id).is_some_and(|index| self.inner.roster.get_mut(index).lift(channel)))
+        Ok(self.inner.roster.lift(id, channel))
+    }
+
+    fn erase(&mut self, id: &str, now: i64) -> bool {
+        self.inner.erase(id, now)
     }
 
     fn apply_events(&mut self, events: Vec<(String, u8, String, Option<i64>)>) -> PyResult<Vec<u8>> {
@@ -210,9 +214,13 @@ impl Shard {
             .collect()
     }
 
+    fn cancel(&mut self, message_id: &str) -> Option<bool> {
+        let index = self.find_message(message_id)?;
+        Some(self.inner.cancel(index))
+    }
+
     fn message<'py>(&self, py: Python<'py>, message_id: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let index = message_from_text(message_id).and_then(|number| self.inner.find_message(number));
-        index.map(|index| self.message_dict(py, index)).transpose()
+        self.find_message(message_id).map(|index| self.message_dict(py, index)).transpose()
     }
 
     fn recipient<'py>(
@@ -269,6 +277,10 @@ impl Shard {
 }
 
 impl Shard {
+    fn find_message(&self, message_id: &str) -> Option<u32> {
+        self.inner.find_message(message_from_text(message_id)?)
+    }
+
     fn message_dict<'py>(&self, py: Python<'py>, index: u32) -> PyResult<Bound<'py, PyDict>> {
         let message = self.inner.messages.get(index);
         let recipient = self.inner.roster.get(message.recipient);

@@ -1,0 +1,89 @@
+use super::*;
+use crate::campaign::Rules;
+use crate::deduplicator::Entry;
+use crate::roster::Suppression;
+use crate::slot::{hash_of, slot_of};
+use crate::words::Channel;
+
+const COST: i64 = 7_500;
+
+/// A shard with one e-mail in a state, as recorded and then delivered so far.
+fn with_message(state: MessageState) -> (Shard, u64) {
+    let mut shard = Shard::new(1);
+    shard.put_campaign(Rules { id: "c".into(), ..Rules::default() });
+    let recipient = shard.roster.find_or_add("ana", hash_of("ana"));
+    let message = Message {
+        recipient,
+        previous: None,
+        campaign: 0,
+        key: shard.keys.number("c"),
+        state,
+        channel: Channel::Email,
+        marks: 0,
+        chain: 0,
+        scheduled_at: 0,
+        offset_minutes: 0,
+        day: 0,
+        cost: COST,
+        content: None,
+    };
+    let index = shard.messages.add(message);
+    let entry = Entry { at: 0, message: index, key: 0, channel: Channel::Email, counted: true };
+    shard.roster.get_mut(recipient).history.insert(entry);
+    let campaign = &mut shard.campaigns[0];
+    campaign.balances.commit(campaign.rules.limited, 0, 0, COST);
+    campaign.tally.messages[state as usize] = 1;
+    campaign.tally.hours[0] = 1;
+    let channel = &mut campaign.tally.channels[0];
+    (channel.messages, channel.committed) = (1, COST);
+    channel.spent = if state == MessageState::Sent { COST } else { 0 };
+    let number = shard.messages.number(index, slot_of(hash_of("ana")));
+    (shard, number)
+}
+
+fn apply(shard: &mut Shard, kind: EventType, message: u64) -> MessageState {
+    let event = Event { id: kind.text(), kind, message, value: None };
+    assert_eq!(shard.apply_event(&event), EventStatus::Applied);
+    assert_eq!(shard.apply_event(&event), EventStatus::Seen);
+    shard.messages.get(0).state
+}
+
+#[test]
+fn a_failure_gives_back_what_a_message_took() {
+    use MessageState::{Claimed, Failed, Scheduled, Sent, Unknown};
+    for (state, kind) in [
+        (Scheduled, EventType::Failed),
+        (Claimed, EventType::Bounced),
+        (Sent, EventType::Failed),
+        (Unknown, EventType::Failed),
+    ] {
+        let (mut shard, message) = with_message(state);
+        assert_eq!(apply(&mut shard, kind, message), Failed);
+        assert!(shard.roster.get(0).history.later_than(-1).is_empty());
+        let campaign = &shard.campaigns[0];
+        let channel = campaign.tally.channels[0];
+        assert_eq!((channel.messages, channel.committed, channel.spent), (0, 0, 0));
+        assert_eq!((campaign.tally.messages[Failed as usize], campaign.tally.hours[0]), (1, 0));
+        assert_eq!(campaign.days()[&0], (0, 0));
+    }
+}
+
+#[test]
+fn what_was_delivered_or_cancelled_does_not_fail() {
+    for state in [MessageState::Delivered, MessageState::Cancelled] {
+        let (mut shard, message) = with_message(state);
+        assert_eq!(apply(&mut shard, EventType::Failed, message), state);
+        assert_eq!(shard.campaigns[0].tally.channels[0].committed, COST);
+    }
+}
+
+#[test]
+fn a_stop_is_for_good_and_cancels_what_waits() {
+    for kind in [EventType::Bounced, EventType::Complained, EventType::Unsubscribed] {
+        let (mut shard, message) = with_message(MessageState::Scheduled);
+        let ended = if fails(kind) { MessageState::Failed } else { MessageState::Cancelled };
+        assert_eq!(apply(&mut shard, kind, message), ended);
+        let stop = Suppression { channel: Some(Channel::Email), until: None, reason: Some(kind.text().into()) };
+        assert_eq!(shard.roster.get(0).suppressions(), [stop]);
+    }
+}
