@@ -55,21 +55,24 @@ python-test: $(VENV)/.built ## Python tests
 	$(BIN)/pytest $(ARGS)
 
 clean: ## removes everything that was set up or built
-	rm -rf $(VENV) target engine/_core*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target engine/_core*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Tools that pip cannot bring: say in one line what is missing.
 $(VENV)/.tools:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer."; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer and run make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) does not run or is too old: install Python 3.11 or newer and run make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: install it (Debian: apt-get install python3-venv) and run make again."; exit 1; }
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer with rustup (or your system's packages) and run make again."; exit 1; }
+	@cargo --version 2>/dev/null | awk '{split($$2, version, "."); exit !(version[1] > 1 || version[2] >= 88)}' && cargo --version >/dev/null 2>&1 || { echo "cargo is missing or too old: install Rust 1.88 or newer with rustup and run make again."; exit 1; }
 	@command -v cc >/dev/null || { echo "A C linker is missing: install one (Debian: apt-get install gcc libc6-dev) and run make again."; exit 1; }
+	@echo "Setting up, for some minutes the first time: 1/3 a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # One command brings the pinned packages and builds the core in release mode; again only when either changed.
 $(VENV)/.built: $(VENV)/.tools constraints.txt $(CORE)
-	@echo "Setting up: the first time takes a few minutes."
+	@echo "2/3 the build tool"
 	@$(BIN)/pip install --quiet 'maturin>=1.16,<2'
+	@echo "3/3 the Rust core and the pinned packages (follow it with: tail -f $(VENV)/set-up.log)"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,demo >$(VENV)/set-up.log 2>&1 || { cat $(VENV)/set-up.log; exit 1; }
 	@touch $@

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -28,6 +29,7 @@ OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Of a local cluster: a few dozen batches under way. The memory is used only once it is written."""
 
 JOIN_TIMEOUT_S = 10.0
+PROBE_TIMEOUT_S = 3.0
 
 
 class Cluster:
@@ -81,13 +83,24 @@ def start(settings: Settings, address: str = "local") -> Cluster:
     return cluster
 
 
-@asynccontextmanager
-async def running(settings: Settings, address: str = "local") -> AsyncIterator[AsyncOutreach]:
-    """A started cluster, as long as the context lasts; gives a client for this event loop. Raises as `start`."""
-    cluster = start(settings, address)
+@contextmanager
+def running(settings: Settings, address: str = "local") -> Iterator[Cluster]:
+    """A started cluster, as long as the context lasts. Raises as `start`.
+
+    Starting blocks for seconds, so it wants to happen before an event loop runs. Whatever interrupts it, no Ray that
+    was started here is left behind.
+    """
+    logger.info("starting %d shards", settings.shards)
+    began_ray = address == "local" and not ray.is_initialized()
+    try:
+        cluster = start(settings, address)
+    except BaseException:
+        if began_ray:
+            ray.shutdown()
+        raise
     logger.info("other processes join this cluster at %s", cluster.address)
     try:
-        yield cluster.client()
+        yield cluster
     finally:
         cluster.stop()
 
@@ -122,10 +135,17 @@ def _connect(address: str) -> bool:
     if found is None:
         raise ConfigurationError("address", "takes auto only where a Ray cluster runs on this machine")
     try:
+        _probe(found)
         ray.init(address=found, **quiet)
-    except ConnectionError:
+    except (OSError, ValueError):
         raise ConfigurationError("address", "takes local, auto, or HOST:PORT of a Ray that runs") from None
     return False
+
+
+def _probe(address: str) -> None:
+    """Raises OSError or ValueError if nobody listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), timeout=PROBE_TIMEOUT_S).close()
 
 
 def _ledger_options() -> Any:

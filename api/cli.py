@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def main() -> None:
 @click.option("--address", default="local", show_default=True, help="Ray cluster: local, auto or HOST:PORT.")
 def serve(config: Path | None, address: str, **options: Any) -> None:
     """Starts the server, and prints `ready http://HOST:PORT` once it can answer."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until it serves, there is nothing to drain
     try:
         settings = load_settings(config, options=options)
         os.environ.pop("MADAN_SARA_API_KEYS", None)  # from here on there are digests only
@@ -55,6 +57,8 @@ def serve(config: Path | None, address: str, **options: Any) -> None:
     except MadanSaraError as error:
         click.echo(f"madan-sara: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except (KeyboardInterrupt, SystemExit):  # Ray, too, has its handlers, which exit with the signal's number
+        sys.exit(0)
 
 
 if __name__ == "__main__":

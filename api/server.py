@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 from collections.abc import Callable
 
 import uvloop
 
-from actors.cluster import running
+from actors.cluster import Cluster, running
 from api.app import create_app
 from api.http_server import HttpServer, bind
 from api.log import configure_logging
@@ -26,28 +25,21 @@ def serve(settings: Settings, address: str, announce: Callable[[str], None]) -> 
     Raises `ConfigurationError` if the host and port cannot be bound.
     """
     configure_logging()
-    with bind(settings.host, settings.port) as listener, contextlib.suppress(asyncio.CancelledError):
-        uvloop.run(_serve(settings, address, listener, announce))
+    with bind(settings.host, settings.port) as listener, running(settings, address) as cluster:
+        uvloop.run(_serve(cluster, settings, listener, announce))
 
 
-async def _serve(settings: Settings, address: str, listener: socket.socket, announce: Callable[[str], None]) -> None:
-    this = asyncio.current_task()
-    assert this is not None
-    _on_stop(this.cancel)
-    async with running(settings, address) as outreach:
-        server = HttpServer(
-            create_app(outreach, settings),
-            settings.limits.drain_timeout_ms,
-            lambda: announce(_url(settings.host, listener)),
-        )
-        _on_stop(server.stop)  # again, since starting Ray takes the handlers away
-        await server.serve([listener])
-
-
-def _on_stop(stop: Callable[[], object]) -> None:
-    loop = asyncio.get_running_loop()
+async def _serve(
+    cluster: Cluster, settings: Settings, listener: socket.socket, announce: Callable[[str], None]
+) -> None:
+    server = HttpServer(
+        create_app(cluster.client(), settings),
+        settings.limits.drain_timeout_ms,
+        lambda: announce(_url(settings.host, listener)),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    await server.serve([listener])
 
 
 def _url(host: str, listener: socket.socket) -> str:

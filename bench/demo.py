@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import rich_click as click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Connection, Refused
 from bench.journey import Journey, JourneyMissing, as_utc, load_journey
 from bench.machine import Machine, this_machine
@@ -25,17 +24,13 @@ CLEAN_END = "the server ended cleanly on SIGTERM"
 
 
 @click.command()
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write every figure to this file.",
-)
-def demo(json_file: Path | None) -> None:
+@json_option
+def demo(json_file: TextIO | None) -> None:
     """Replay a real grocer's year through a server of its own, and check every answer.
 
     Exits 1 if a cap, a budget or a count does not hold.
     """
+    end_on_sigterm()
     console, machine = wide_console(), this_machine()
     try:
         journey = load_journey()
@@ -46,8 +41,7 @@ def demo(json_file: Path | None) -> None:
     console.print()
     for line in machine.lines():
         console.print(line, style="dim", highlight=False)
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_figures(json_file, figures)
     if not all(check["held"] for check in figures["checks"]):
         sys.exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -126,7 +127,8 @@ def _used(row: dict[str, Any]) -> str:
     share = float(row["committed"]) / float(row["total"])
     filled = min(BUDGET_BAR, int(share * BUDGET_BAR + 0.5))
     colour = "red" if row["over_budget"] else "cyan"
-    return f"[{colour}]{'█' * filled}[/][dim]{'░' * (BUDGET_BAR - filled)}[/] {share:>4.0%}"
+    percent = math.floor(share * 100)  # what is not quite used up must not look so
+    return f"[{colour}]{'█' * filled}[/][dim]{'░' * (BUDGET_BAR - filled)}[/] {percent:>3}%"
 
 
 def _hours(hours: dict[str, list[int]], console: Console) -> None:

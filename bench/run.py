@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import TextIO
 
 import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
 from bench.engine_decisions import engine_decisions
 from bench.http_batch_json import http_batch_json
@@ -29,19 +29,15 @@ WRONG_BUILD = 2
 
 
 @click.command()
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write every figure to this file.",
-)
+@json_option
 @click.option("--only", type=click.Choice(list(BENCHMARKS)), help="Run this one alone.")
-def bench(json_file: Path | None, only: str | None) -> None:
+def bench(json_file: TextIO | None, only: str | None) -> None:
     """Measure the product as its user meets it, and check every answer while at it.
 
     Exits 1 if an answer is wrong or a target is missed, 2 on a debug build, which says nothing about speed.
     """
     _refuse_debug_build()
+    end_on_sigterm()
     console, machine = wide_console(), this_machine()
     results = []
     for name in [only] if only else BENCHMARKS:
@@ -51,9 +47,7 @@ def bench(json_file: Path | None, only: str | None) -> None:
         except (AnswersWrong, Refused, ServerFailed, OSError) as error:
             raise click.ClickException(f"{name}: {error}") from error
     _show(results, machine, console)
-    if json_file is not None:
-        figures = {"machine": machine.as_dict(), "benchmarks": [result.as_dict() for result in results]}
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_figures(json_file, {"machine": machine.as_dict(), "benchmarks": [result.as_dict() for result in results]})
     if any(result.reached is False for result in results):
         sys.exit(1)
 

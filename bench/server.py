@@ -55,8 +55,7 @@ class Server:
         try:
             address = urlsplit(self._wait_until_ready(lines))
         except BaseException:
-            self._process.kill()
-            self._process.wait()
+            self._end()
             self._folder.cleanup()
             raise
         self.host, self.port = address.hostname or "127.0.0.1", address.port or 80
@@ -96,6 +95,15 @@ class Server:
                 self.exit_code = self._process.wait()
                 raise self._failure(f"did not end within {STOP_TIMEOUT_S} s of SIGTERM", []) from None
         return self.exit_code
+
+    def _end(self) -> None:
+        """SIGTERM first: killed at once, it could not end its own processes."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

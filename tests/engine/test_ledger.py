@@ -29,18 +29,18 @@ def make_book(total: int | None = None, shards: int = SHARDS, **limits: object) 
 
 def test_a_grant_is_what_is_needed_or_the_last_there_is() -> None:
     book = make_book(10)
-    assert book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10}) == {TOTAL: (10, False)}
-    assert book.acquire(0, 1, 2, CAMPAIGN, {TOTAL: 7}, {TOTAL: 4}) == {TOTAL: (3, True)}
-    assert book.acquire(0, 1, 3, CAMPAIGN, {TOTAL: 10}, {TOTAL: 1}) == {TOTAL: (0, True)}
+    assert book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10}) == {TOTAL: (10, False, False)}
+    assert book.acquire(0, 1, 2, CAMPAIGN, {TOTAL: 7}, {TOTAL: 4}) == {TOTAL: (3, True, False)}
+    assert book.acquire(0, 1, 3, CAMPAIGN, {TOTAL: 10}, {TOTAL: 1}) == {TOTAL: (0, True, False)}
     assert book.free(CAMPAIGN, TOTAL) == 0
     assert book.audit() == []
 
 
 def test_plenty_is_granted_ahead_of_need_and_scarcity_is_not() -> None:
     book = make_book(1_000_000)
-    assert book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10}) == {TOTAL: (40, False)}
-    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 150_000}) == {TOTAL: (166_660, False)}
-    assert book.acquire(2, 1, 1, CAMPAIGN, {}, {TOTAL: 200_000}) == {TOTAL: (200_000, False)}
+    assert book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10}) == {TOTAL: (40, False, False)}
+    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 150_000}) == {TOTAL: (166_660, False, False)}
+    assert book.acquire(2, 1, 1, CAMPAIGN, {}, {TOTAL: 200_000}) == {TOTAL: (200_000, False, False)}
     assert book.audit() == []
 
 
@@ -52,7 +52,7 @@ def test_what_another_shard_holds_is_neither_granted_nor_called_the_end() -> Non
     assert book.in_the_way(CAMPAIGN, 1, {TOTAL: 5}) == [(0, 1)]
     assert book.in_the_way(CAMPAIGN, 1, {TOTAL: 2}) == []
     assert book.recalled(0, 1, 1, CAMPAIGN, {TOTAL: 6})
-    assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 5}) == {TOTAL: (4, True)}
+    assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 5}) == {TOTAL: (4, True, False)}
     assert book.audit() == []
 
 
@@ -84,7 +84,7 @@ def test_what_a_dead_life_held_counts_as_spent() -> None:
     assert book.register(0, 2) == {CAMPAIGN: {TOTAL: 3}}
     assert book.has_lost(CAMPAIGN)
     assert book.spent(CAMPAIGN) == {TOTAL: 5}
-    assert book.acquire(0, 2, 1, CAMPAIGN, {}, {TOTAL: 9}) == {TOTAL: (5, True)}
+    assert book.acquire(0, 2, 1, CAMPAIGN, {}, {TOTAL: 9}) == {TOTAL: (5, True, False)}
     with pytest.raises(Superseded):
         book.ask(0, 1, 9, CAMPAIGN, {})
     with pytest.raises(Superseded):
@@ -108,11 +108,11 @@ def test_a_lower_limit_takes_nothing_back_and_a_higher_one_frees() -> None:
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 8})
     book.report(0, 1, CAMPAIGN, {TOTAL: 8})
     book.set_limits(CAMPAIGN, Limits(total=5))
-    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1}) == {TOTAL: (0, True)}
+    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1}) == {TOTAL: (0, True, True)}
     assert book.spent(CAMPAIGN) == {TOTAL: 8}
     assert book.audit() == []
     book.set_limits(CAMPAIGN, Limits(total=9))
-    assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 2}) == {TOTAL: (1, True)}
+    assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 2}) == {TOTAL: (1, True, False)}
 
 
 def test_a_limit_that_comes_later_counts_what_was_spent_before_it() -> None:
@@ -121,7 +121,7 @@ def test_a_limit_that_comes_later_counts_what_was_spent_before_it() -> None:
     with pytest.raises(ValueError, match="no limit"):
         book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1})
     book.set_limits(CAMPAIGN, Limits(total=10, channels={1: 4}))
-    assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 9, SMS: 9}) == {TOTAL: (3, True), SMS: (1, True)}
+    assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 9, SMS: 9}) == {TOTAL: (3, True, False), SMS: (1, True, False)}
 
 
 def test_a_cancelled_message_can_be_paid_again() -> None:
@@ -129,7 +129,7 @@ def test_a_cancelled_message_can_be_paid_again() -> None:
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10})
     book.report(0, 1, CAMPAIGN, {TOTAL: 10})
     book.report(0, 1, CAMPAIGN, {TOTAL: 7})
-    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 9}) == {TOTAL: (3, True)}
+    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 9}) == {TOTAL: (3, True, False)}
     assert book.audit() == []
 
 
@@ -203,9 +203,9 @@ class Shards(RuleBasedStateMachine):
             others = set.union(*(granted for other, granted in enumerate(self.granted) if other != shard))
             assert others & needs.keys()
             return
-        self.held[shard] = {bucket: amount for bucket, (amount, _) in grants.items()}
-        self.granted[shard] = {bucket for bucket, (amount, _) in grants.items() if amount}
-        for bucket, (amount, last) in grants.items():
+        self.held[shard] = {bucket: amount for bucket, (amount, _, _) in grants.items()}
+        self.granted[shard] = {bucket for bucket, (amount, _, _) in grants.items() if amount}
+        for bucket, (amount, last, _) in grants.items():
             assert last == (amount < needs[bucket])
             if last:
                 assert self.committed(bucket) >= self.limits[bucket]
@@ -262,3 +262,28 @@ class Shards(RuleBasedStateMachine):
 
 TestShards = Shards.TestCase
 TestShards.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+def test_a_request_that_comes_after_a_later_one_is_refused() -> None:
+    book = make_book(10)
+    assert book.ask(0, 1, 2, CAMPAIGN, {}) is None
+    with pytest.raises(ShardUnavailable, match="since its request 1"):
+        book.ask(0, 1, 1, CAMPAIGN, {})
+    assert book.grant(0, 1, 2, CAMPAIGN, {TOTAL: 10}) == {TOTAL: (10, False, False)}
+
+
+def test_a_recall_that_an_earlier_life_answered_is_stale() -> None:
+    book = make_book(10)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 4})
+    book.register(0, 2)
+    book.acquire(0, 2, 1, CAMPAIGN, {}, {TOTAL: 3})
+    assert not book.recalled(0, 1, 1, CAMPAIGN, {TOTAL: 4})
+    assert book.spent(CAMPAIGN) == {TOTAL: 4}
+
+
+def test_a_late_answer_to_a_recall_does_not_overtake_the_next_request() -> None:
+    book = make_book(10)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 4})
+    assert book.ask(0, 1, 2, CAMPAIGN, {TOTAL: 1}) is None
+    assert book.recalled(0, 1, 1, CAMPAIGN, {TOTAL: 1})
+    assert book.grant(0, 1, 2, CAMPAIGN, {TOTAL: 9}) == {TOTAL: (9, False, False)}
