@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from actors.answers import answer_of
@@ -97,11 +98,11 @@ class AsyncOutreach:
         Recipients whose shard fails are `unavailable`. Raises `RequestError`, `UnknownCampaign`, `Overloaded`.
         """
         request = await asyncio.to_thread(self._router.parse_batch, body)
-        self._check_load(request.shards)
-        now = await self.now()
-        if not request.shards:
-            await self._standing(request.campaign_id)
-        outcomes = await asyncio.gather(*(self._decide_for(request, shard, now) for shard in request.shards))
+        with self._places(request.shards):
+            now = await self.now()
+            if not request.shards:
+                await self._standing(request.campaign_id)
+            outcomes = await asyncio.gather(*(self._decide_for(request, shard, now) for shard in request.shards))
         answers = dict(zip(request.shards, outcomes, strict=True))
         text = await asyncio.to_thread(request.render_batch, answers, f"b-{uuid.uuid4().hex}")
         return text, request.tally(answers)
@@ -184,19 +185,25 @@ class AsyncOutreach:
 
     # ---- inside -----------------------------------------------------------------------------------------
 
-    def _check_load(self, shards: Sequence[int]) -> None:
+    @contextmanager
+    def _places(self, shards: Sequence[int]) -> Iterator[None]:
+        """A place at each shard, taken before anything is waited for."""
         if any(self._batches[shard] >= BATCHES_MAX for shard in shards):
             raise Overloaded(f"{BATCHES_MAX} batches are being decided already.")
+        for shard in shards:
+            self._batches[shard] += 1
+        try:
+            yield
+        finally:
+            for shard in shards:
+                self._batches[shard] -= 1
 
     async def _decide_for(self, request: Request, shard: int, now: int) -> bytes | None:
         """The shard's answer to its part of a batch; None if it does not answer. A decide is never repeated."""
-        self._batches[shard] += 1
         try:
             (outcome,) = await self._decider(shard)([(request.campaign_id, request.part(shard, now))])
         except ShardUnavailable:
             return None
-        finally:
-            self._batches[shard] -= 1
         if isinstance(outcome, ShardUnavailable):
             return None
         if isinstance(outcome, MadanSaraError):

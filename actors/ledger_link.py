@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from actors.answers import ActorUnreachable
 from actors.standing import Demand
@@ -37,20 +38,37 @@ class LedgerLink:
         self._ask = ask
         self._on_superseded = on_superseded
         self._arrived: dict[str, int] = {}
+        self._in_vain: set[str] | None = None
+        """Within `one_wait_each`: campaigns whose money was waited for in vain."""
         self._arrival = threading.Condition()
 
     def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
         """See `engine.budget_manager.Ledger`. A request without an answer is given up for good: an answer that
         comes late is never spent."""
+        if self._in_vain is not None and campaign_id in self._in_vain:
+            raise ShardUnavailable(f"The ledger was asked for money of {campaign_id!r} a moment ago, in vain.")
         self._turn.release()
         try:
             version = self.versions[campaign_id]
             return self._ask_again(Demand(self._shard, self._incarnation, sequence, version, campaign_id, spent, needs))
+        except ShardUnavailable:
+            if self._in_vain is not None:
+                self._in_vain.add(campaign_id)
+            raise
         finally:
             self._turn.acquire()
             with self._arrival:
                 self._arrived[campaign_id] = sequence
                 self._arrival.notify_all()
+
+    @contextmanager
+    def one_wait_each(self) -> Iterator[None]:
+        """Within it each campaign is waited for in vain once: many parts in one call do not outlast their callers."""
+        self._in_vain = set()
+        try:
+            yield
+        finally:
+            self._in_vain = None
 
     def wait_until_granted(self, campaign_id: str, sequence: int, timeout_s: float) -> None:
         """Waits until the grant `sequence` has arrived or was given up. Its thread must not have the turn."""

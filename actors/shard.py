@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -73,16 +73,17 @@ class Shard:
     def decide(self, parts: list[Part]) -> list[bytes | MadanSaraError]:
         """Decides parts in order; an error stands for a part of which nothing was decided."""
         answers: list[bytes | MadanSaraError] = []
-        for part in parts:
-            try:
-                answers.append(self._decide(*part))
-            except MadanSaraError as error:
-                answers.append(error)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:  # a panic of the core is no Exception; it must not fail other parts
-                logger.exception("shard %d could not decide a part of %r", self._index, part[0])
-                answers.append(MadanSaraError(f"A fault of the server: {type(error).__name__}."))
+        with self._life.link.one_wait_each() if self._life else nullcontext():
+            for part in parts:
+                try:
+                    answers.append(self._decide(*part))
+                except MadanSaraError as error:
+                    answers.append(error)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # a panic of the core is no Exception; it must not fail other parts
+                    logger.exception("shard %d could not decide a part of %r", self._index, part[0])
+                    answers.append(MadanSaraError(f"A fault of the server: {type(error).__name__}."))
         return answers
 
     def _decide(self, campaign_id: str, columns: bytes) -> bytes:

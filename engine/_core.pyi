@@ -32,6 +32,7 @@ __all__ = [
     "Request",
     "RequestParser",
     "Shard",
+    "Zones",
     "check_json",
     "message_shard",
     "slot_of",

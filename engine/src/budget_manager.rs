@@ -282,4 +282,33 @@ mod tests {
         assert_eq!((balances.total.held, balances.total.spent), (0, 0));
         assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Ask);
     }
+
+    #[test]
+    fn a_release_gives_back_all_that_is_held_and_every_last_word_and_keeps_what_was_spent() {
+        let limited = Limited { total: true, channels: 1, daily: true, daily_messages: true };
+        let buckets = [Bucket::Total, Bucket::Channel(0), Bucket::DayMoney(5), Bucket::DayMessages(5)];
+        let mut balances = Balances::default();
+        for bucket in buckets {
+            balances.grant(bucket, 20, true, false);
+        }
+        balances.commit(limited, 0, 5, 10);
+        for _ in 0..2 {
+            let spent: BTreeMap<_, _> = balances.release().into_iter().collect();
+            assert_eq!(buckets.map(|bucket| spent[&bucket]), [10, 10, 10, 1]);
+        }
+        for bucket in buckets {
+            let balance = balances.balance_mut(bucket);
+            assert_eq!((balance.held, balance.last), (0, false), "{bucket:?}");
+        }
+        assert_eq!(balances.fit_money(limited, 0, 5, 10), Fit::Ask);
+        assert_eq!(balances.fit_message(limited, 5), Fit::Ask);
+    }
+
+    #[test]
+    fn what_has_no_limit_is_counted_and_owes_nothing_once_it_has_one() {
+        let mut balances = Balances::default();
+        balances.commit(Limited::default(), 0, 5, 10);
+        balances.grant(Bucket::Total, 10, true, false);
+        assert_eq!(balances.total, Balance { spent: 10, held: 10, last: true, overdrawn: false });
+    }
 }

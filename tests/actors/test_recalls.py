@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from actors.answers import ActorGone, ActorUnreachable
-from actors.ledger import Ledger
 from actors.standing import Demand
 from actors.timeouts import ACQUIRE_ATTEMPTS, Timeouts
 from engine.config import default_settings
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
 from engine.model import Campaign, decode_campaign
-from tests.actors.threaded import GoneShard, Row, ThreadShard, start_shards
+from tests.actors.threaded import GoneShard, Row, Start, ThreadShard
 
 COST = 3
 DAY = 20_000
@@ -31,8 +30,6 @@ QUICK = msgspec.structs.replace(
     default_settings(), limits=msgspec.structs.replace(default_settings().limits, shard_timeout_ms=400)
 )
 
-Start = Callable[..., Awaitable[tuple[Ledger, list[ThreadShard]]]]
-
 
 def money(micro: int) -> str:
     return f"{micro // 10**6}.{micro % 10**6:06}"
@@ -40,23 +37,6 @@ def money(micro: int) -> str:
 
 def make_campaign(campaign_id: str, fields: dict[str, object]) -> Campaign:
     return decode_campaign(msgspec.json.encode(fields), campaign_id)
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    started: list[ThreadShard] = []
-
-    async def start(*kinds: type[ThreadShard], settings: object = None) -> tuple[Ledger, list[ThreadShard]]:
-        ledger, shards = await start_shards(settings or default_settings(), kinds)  # type: ignore[arg-type]
-        started.extend(shards)
-        return ledger, shards
-
-    yield start
-    for shard in started:
-        shard.main.shutdown(cancel_futures=True)
-        shard.second.shutdown(cancel_futures=True)
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
 
 
 async def decide_all(shards: list[ThreadShard], campaign_id: str, calls: list[tuple[int, list[Row]]]) -> Counter[str]:

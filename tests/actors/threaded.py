@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from actors.answers import ActorGone, ActorUnreachable
@@ -118,7 +118,7 @@ class ThreadShard:
             grants = self.link.acquire(self.sequence, campaign_id, balance.release(), dict(needs))
         except ShardUnavailable:
             return False
-        for bucket, (amount, last) in grants.items():
+        for bucket, (amount, last, _) in grants.items():
             balance.held[bucket] += amount
             if last:
                 balance.last.add(bucket)
@@ -180,6 +180,9 @@ class GoneShard(ThreadShard):
 
     async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Report]) -> Report:
         raise ActorGone("gone")
+
+
+Start = Callable[..., Awaitable[tuple[Ledger, list["ThreadShard"]]]]
 
 
 async def start_shards(settings: Settings, kinds: Sequence[type[ThreadShard]]) -> tuple[Ledger, list[ThreadShard]]:

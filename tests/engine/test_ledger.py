@@ -108,7 +108,7 @@ def test_a_lower_limit_takes_nothing_back_and_a_higher_one_frees() -> None:
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 8})
     book.report(0, 1, CAMPAIGN, {TOTAL: 8})
     book.set_limits(CAMPAIGN, Limits(total=5))
-    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1}) == {TOTAL: (0, True, False)}
+    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1}) == {TOTAL: (0, True, True)}
     assert book.spent(CAMPAIGN) == {TOTAL: 8}
     assert book.audit() == []
     book.set_limits(CAMPAIGN, Limits(total=9))
@@ -203,9 +203,9 @@ class Shards(RuleBasedStateMachine):
             others = set.union(*(granted for other, granted in enumerate(self.granted) if other != shard))
             assert others & needs.keys()
             return
-        self.held[shard] = {bucket: amount for bucket, (amount, _) in grants.items()}
-        self.granted[shard] = {bucket for bucket, (amount, _) in grants.items() if amount}
-        for bucket, (amount, last) in grants.items():
+        self.held[shard] = {bucket: amount for bucket, (amount, _, _) in grants.items()}
+        self.granted[shard] = {bucket for bucket, (amount, _, _) in grants.items() if amount}
+        for bucket, (amount, last, _) in grants.items():
             assert last == (amount < needs[bucket])
             if last:
                 assert self.committed(bucket) >= self.limits[bucket]
@@ -262,3 +262,28 @@ class Shards(RuleBasedStateMachine):
 
 TestShards = Shards.TestCase
 TestShards.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+def test_a_request_that_comes_after_a_later_one_is_refused() -> None:
+    book = make_book(10)
+    assert book.ask(0, 1, 2, CAMPAIGN, {}) is None
+    with pytest.raises(ShardUnavailable, match="since its request 1"):
+        book.ask(0, 1, 1, CAMPAIGN, {})
+    assert book.grant(0, 1, 2, CAMPAIGN, {TOTAL: 10}) == {TOTAL: (10, False, False)}
+
+
+def test_a_recall_that_an_earlier_life_answered_is_stale() -> None:
+    book = make_book(10)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 4})
+    book.register(0, 2)
+    book.acquire(0, 2, 1, CAMPAIGN, {}, {TOTAL: 3})
+    assert not book.recalled(0, 1, 1, CAMPAIGN, {TOTAL: 4})
+    assert book.spent(CAMPAIGN) == {TOTAL: 4}
+
+
+def test_a_late_answer_to_a_recall_does_not_overtake_the_next_request() -> None:
+    book = make_book(10)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 4})
+    assert book.ask(0, 1, 2, CAMPAIGN, {TOTAL: 1}) is None
+    assert book.recalled(0, 1, 1, CAMPAIGN, {TOTAL: 1})
+    assert book.grant(0, 1, 2, CAMPAIGN, {TOTAL: 9}) == {TOTAL: (9, False, False)}

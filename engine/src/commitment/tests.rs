@@ -146,21 +146,6 @@ fn opting_out_cancels_what_waits_and_frees_its_place() {
 }
 
 #[test]
-fn an_opt_out_holds_though_the_row_is_given_up() {
-    let mut shard = shard(Limited::default());
-    let part = part(&["c-1"]);
-    let columns = Columns::of(1);
-    let mut admission = shard.admit(&part, (0, 0)).unwrap();
-    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
-    let mut opting_out = part.clone();
-    opting_out.recipients.columns.given[0] = given::PREFERENCES;
-    opting_out.recipients.columns.opt_out[0] = Channel::Sms.bit();
-    let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
-    shard.abandon(&mut admission);
-    assert_eq!(shard.campaigns[0].tally.messages[MessageState::Cancelled as usize], 1);
-}
-
-#[test]
 fn a_key_is_remembered_only_once_a_message_has_it() {
     let mut shard = shard(Limited::default());
     let mut blocked = part(&["c-1"]);
@@ -170,4 +155,50 @@ fn a_key_is_remembered_only_once_a_message_has_it() {
     assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
     assert_eq!(reasons(&admission), [Some(Reason::NoViableChannel)]);
     assert_eq!(shard.keys.find("other"), None);
+}
+
+#[test]
+fn money_that_comes_back_is_told_once_and_other_rules_keep_what_was_spent() {
+    let limited = Limited { total: true, ..Limited::default() };
+    let mut shard = shard(limited);
+    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    shard.campaigns[0].balances.grant(Bucket::Total, 5, true, false);
+    assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
+    let rules = shard.campaigns[0].rules.clone();
+    shard.put_campaign(rules);
+    assert_eq!(shard.campaigns[0].balances.total.spent, 5);
+    assert!(shard.take_freed().is_empty());
+    shard.cancel_waiting(admission.rows[0].recipient, ALL_CHANNELS);
+    assert_eq!(shard.take_freed(), ["spring"]);
+    assert!(shard.take_freed().is_empty());
+}
+
+#[test]
+fn a_day_without_a_message_left_blocks_even_where_another_channel_has_another_day() {
+    let mut shard = shard(Limited { daily_messages: true, ..Limited::default() });
+    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    let mut columns = Columns::of(1);
+    columns.days[Channel::Email as usize] += 1;
+    shard.campaigns[0].balances.grant(Bucket::DayMessages(20_833), 0, true, false);
+    shard.campaigns[0].balances.grant(Bucket::DayMessages(20_834), 1, false, false);
+    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
+    assert_eq!(reasons(&admission), [Some(Reason::DailyLimit)]);
+}
+
+#[test]
+fn rows_that_are_given_up_keep_what_they_opted_out_of_and_its_effect() {
+    let mut shard = shard(Limited { total: true, ..Limited::default() });
+    let columns = Columns::of(1);
+    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    shard.campaigns[0].balances.grant(Bucket::Total, 5, true, false);
+    assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
+    let mut opting_out = part(&["c-2", "c-1"]);
+    opting_out.recipients.columns.given[1] |= given::PREFERENCES;
+    opting_out.recipients.columns.opt_out[1] = Channel::Sms.bit();
+    shard.campaigns[0].balances.release();
+    let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
+    assert!(shard.commit(&mut admission, &Columns::of(2).plan()).is_some());
+    shard.abandon(&mut admission);
+    assert_eq!(shard.campaigns[0].tally.messages[MessageState::Cancelled as usize], 1);
+    assert_eq!(shard.campaigns[0].balances.total.spent, 0);
 }

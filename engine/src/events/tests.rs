@@ -9,7 +9,7 @@ const COST: i64 = 7_500;
 
 /// A shard with one e-mail in a state, as recorded and then delivered so far.
 fn with_message(state: MessageState) -> (Shard, u64) {
-    let mut shard = Shard::new(1);
+    let mut shard = Shard::new(1, std::sync::Arc::default());
     shard.put_campaign(Rules { id: "c".into(), ..Rules::default() });
     let recipient = shard.roster.find_or_add("ana", hash_of("ana"));
     let message = Message {

@@ -1,0 +1,29 @@
+"""Shards in threads around the real ledger, as many as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.ledger import Ledger
+from engine.config import default_settings
+from tests.actors.threaded import Start, ThreadShard, start_shards
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    started: list[ThreadShard] = []
+
+    async def start(*kinds: type[ThreadShard], settings: object = None) -> tuple[Ledger, list[ThreadShard]]:
+        ledger, shards = await start_shards(settings or default_settings(), kinds)  # type: ignore[arg-type]
+        started.extend(shards)
+        return ledger, shards
+
+    yield start
+    for shard in started:
+        shard.main.shutdown(cancel_futures=True)
+        shard.second.shutdown(cancel_futures=True)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
