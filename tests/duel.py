@@ -232,7 +232,7 @@ class Duel:
         self.tally[expected["reason"] or expected["status"]] += 1
         self.same("unknown fields", set(), given.keys() - DECISION, about)
         pairs = ({name: side[name] for name in DECIDED} for side in (expected, given))
-        self.same("an explanation", bool(about.get("explain")), "explanation" in given, about)
+        self.same("an explanation", "explanation" in expected, "explanation" in given, about)
         self.same("decision", *pairs, lambda: self.known(expected["recipient_id"], about))
         blocked, invalid = (expected["status"] == status for status in ("blocked", "invalid"))
         self.same("a sentence", True, not blocked or bool(given["detail"]), given)

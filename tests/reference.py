@@ -206,17 +206,19 @@ class Reference:
             raise Refused(400)
 
     def answer(self, campaign: Record, recipient: object, options: dict, now: int) -> dict:
+        # What an explanation says is tested by what follows from it; the model only knows that there is one.
+        explained = {"explanation": None} if options.get("explain") else {}
         errors = faults(recipient)
         if errors:  # Open: an id that is itself wrong is answered as null.
             named = isinstance(recipient, dict) and is_id(recipient.get("id"))
             known = {"recipient_id": recipient["id"] if named else None, "status": "invalid"}
-            return UNDECIDED | known | {"warnings": [], "errors": errors}
+            return UNDECIDED | explained | known | {"warnings": [], "errors": errors}
         person, dropped = self.merge(recipient)
         decided = self.decide(campaign, person, options, now)
         if "reason" in decided:
             campaign.blocked[decided["reason"]] += 1
         status = "blocked" if "reason" in decided else "scheduled"
-        return UNDECIDED | {"recipient_id": person.id, "status": status, "warnings": dropped} | decided
+        return UNDECIDED | explained | {"recipient_id": person.id, "status": status, "warnings": dropped} | decided
 
     def decide(self, campaign: Record, person: Record, options: dict, now: int) -> dict:  # noqa: PLR0911
         # 0. Standing

@@ -37,7 +37,7 @@ def answer_of(rows: int) -> bytes:
     """What a shard answers that schedules all of its rows by sms."""
     values = {"channel": 1, "reason": 255, "cost": 7_500, "confidence": 10_000, "next_eligible_at": NONE}
     columns = (np.full(rows, values.get(name, 0), dtype=dtype).tobytes() for name, dtype in ANSWER_LAYOUT)
-    return np.uint32(rows).tobytes() + b"".join(columns)
+    return np.uint32(rows).tobytes() + b"".join(columns) + np.uint32(0).tobytes()  # and no explanations
 
 
 def rows_by_shard(ids: list[str]) -> Counter[int]:
