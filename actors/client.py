@@ -163,12 +163,13 @@ class AsyncOutreach:
 
         If a shard does not answer, the events of others may have been applied; repeating all of them is safe.
         """
+        now = await self.now()
         shards = [self._router.shard_of_message(event.message_id) for event in events]
         statuses = ["unknown"] * len(events)
 
         async def apply(shard: int) -> None:
             places = [place for place, its_shard in enumerate(shards) if its_shard == shard]
-            found = await self._ask_shard(shard, "apply_events", [events[place] for place in places])
+            found = await self._ask_shard(shard, "apply_events", [events[place] for place in places], now)
             for place, status in zip(places, found, strict=True):
                 statuses[place] = status
 

@@ -111,9 +111,9 @@ class Shard:
         with self._alive() as life:
             return life.core.erase(recipient_id, now)
 
-    def apply_events(self, events: list[Event]) -> list[str]:
+    def apply_events(self, events: list[Event], now: int) -> list[str]:
         with self._alive() as life:
-            return life.core.apply_events(events)
+            return life.core.apply_events(events, now)
 
     def cancel(self, message_id: str) -> dict[str, Any] | None:
         with self._alive() as life:

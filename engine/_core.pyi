@@ -234,8 +234,8 @@ class Shard:
         Their messages are no longer found but stay in the campaigns' counts. Under a hash of the id it is kept which
         channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
 
-    def apply_events(self, events: Sequence[tuple[str, int, str, int | None]]) -> list[int]:
-        """Takes (id, type, message id, value); the codes of their EVENT_STATUSES.
+    def apply_events(self, events: Sequence[tuple[str, int, str, int | None, int]], now: int) -> list[int]:
+        """Takes (id, type, message id, value, at); the codes of their EVENT_STATUSES.
 
         `failed` and `bounced` end a message that was not delivered: its cost, its place, its caps and its key are
         free again. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,

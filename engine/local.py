@@ -108,12 +108,12 @@ class Engine:
         self._reopen_freed(self.router.shard_of_recipient(recipient_id))
         return erased
 
-    def events(self, body: bytes | dict[str, Any]) -> dict[str, Any]:
+    def events(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
         """Takes events, as `POST /events` answers. Raises `RequestError`."""
         results: list[dict[str, Any]] = []
         for event in decode_events(_json(body)):
             if isinstance(event, Event):
-                results.append({"id": event.id, "status": self._apply(event)})
+                results.append({"id": event.id, "status": self._apply(event, now)})
             else:
                 errors = [{"path": path, "message": message} for path, message in event.errors]
                 results.append({"id": event.id, "status": "invalid", "errors": errors})
@@ -175,11 +175,11 @@ class Engine:
             for other in range(len(self.shards)):
                 self.recall(other, campaign_id)
 
-    def _apply(self, event: Event) -> str:
+    def _apply(self, event: Event, now: int) -> str:
         shard = self.router.shard_of_message(event.message_id)
         if shard is None:
             return "unknown"
-        (status,) = self.shards[shard].apply_events([event])
+        (status,) = self.shards[shard].apply_events([event], now)
         self._reopen_freed(shard)
         return status
 

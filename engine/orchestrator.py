@@ -99,13 +99,22 @@ class Orchestrator:
         """Forgets a person, but not their stops; see `_core.Shard.erase`. False if nobody is known by this id."""
         return self._shard.erase(recipient_id, now)
 
-    def apply_events(self, events: list[Event]) -> list[str]:
+    def apply_events(self, events: list[Event], now: int) -> list[str]:
         """Takes events; the status of each: `applied`, `seen` or `unknown`. See `_core.Shard.apply_events`.
 
         A failed message does not go on to the next channel of its chain: that is for those who deliver.
         """
-        rows = [(event.id, EVENT_TYPES.index(event.type), event.message_id, event.value) for event in events]
-        return [EVENT_STATUSES[status] for status in self._shard.apply_events(rows)]
+        rows = [
+            (
+                event.id,
+                EVENT_TYPES.index(event.type),
+                event.message_id,
+                event.value,
+                now if event.at is None else event.at,
+            )
+            for event in events
+        ]
+        return [EVENT_STATUSES[status] for status in self._shard.apply_events(rows, now)]
 
     def cancel(self, message_id: str) -> dict[str, Any] | None:
         """Cancels a message that still waits; the message, or None if there is none.

@@ -14,6 +14,8 @@ pub struct Event<'a> {
     pub message: u64,
     /// Micro-units of a conversion; the campaign's value if None.
     pub value: Option<i64>,
+    /// When it happened; what lies ahead of the shard's time counts as happening now.
+    pub at: i64,
 }
 
 /// The marks that an event of a kind sets.
@@ -50,7 +52,8 @@ impl Shard {
     ///
     /// A failure ends the message unless it was delivered, and gives back its cost, its place, its caps and its key.
     /// Trying the next channel of its chain is delivery's part.
-    pub fn apply_event(&mut self, event: &Event<'_>) -> EventStatus {
+    pub fn apply_event(&mut self, event: &Event<'_>, now: i64) -> EventStatus {
+        self.advance(now);
         let id = xxh3_128(event.id.as_bytes());
         if self.seen_events.contains(&id) {
             return EventStatus::Seen;

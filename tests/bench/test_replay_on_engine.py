@@ -30,7 +30,7 @@ class InProcess(Connection):
     def post(self, path: str, body: bytes) -> bytes:
         if path == "/send-batch":
             return self._engine.send_batch_json(body, self._now)
-        answer = self._engine.events(body) if path == "/events" else self._engine.send(body, self._now)
+        answer = self._engine.events(body, self._now) if path == "/events" else self._engine.send(body, self._now)
         return json.dumps(answer).encode()
 
     def get(self, path: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def test_revenue_adds_up_beyond_an_int64() -> None:
         {"id": f"e-{i}", "type": "converted", "message_id": one["message_id"], "value": DEAREST}
         for i, one in enumerate(sent)
     ]
-    engine.events({"events": events})
+    engine.events({"events": events}, NOW)
     assert engine.status("c", NOW)["performance"]["revenue"] == "19999999999999.80"
 
 
@@ -48,4 +48,4 @@ def test_a_field_named_like_a_place_is_a_400(place: str, also: dict[str, object]
         Engine().put_campaign(body)
     assert refused.value.status == 400
     event = {"id": "1", "type": "opened", "message_id": "x", f"a` - at `{place}": 1}
-    assert Engine().events({"events": [event]})["results"][0]["status"] == "invalid"
+    assert Engine().events({"events": [event]}, NOW)["results"][0]["status"] == "invalid"

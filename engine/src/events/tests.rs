@@ -42,9 +42,9 @@ fn with_message(state: MessageState) -> (Shard, u64) {
 }
 
 fn apply(shard: &mut Shard, kind: EventType, message: u64) -> MessageState {
-    let event = Event { id: kind.text(), kind, message, value: None };
-    assert_eq!(shard.apply_event(&event), EventStatus::Applied);
-    assert_eq!(shard.apply_event(&event), EventStatus::Seen);
+    let event = Event { id: kind.text(), kind, message, value: None, at: 0 };
+    assert_eq!(shard.apply_event(&event, 0), EventStatus::Applied);
+    assert_eq!(shard.apply_event(&event, 0), EventStatus::Seen);
     shard.messages.get(0).state
 }
 

@@ -202,14 +202,15 @@ impl Shard {
         self.inner.erase(id, now)
     }
 
-    fn apply_events(&mut self, events: Vec<(String, u8, String, Option<i64>)>) -> PyResult<Vec<u8>> {
+    fn apply_events(&mut self, events: Vec<(String, u8, String, Option<i64>, i64)>, now: i64) -> PyResult<Vec<u8>> {
         events
             .iter()
-            .map(|(id, kind, message, value)| {
+            .map(|(id, kind, message, value, at)| {
                 let kind = EventType::from_code(*kind).ok_or_else(|| PyValueError::new_err("no such event type"))?;
                 // No message has the number 0, so a malformed id is unknown.
                 let message = message_from_text(message).unwrap_or_default();
-                Ok(self.inner.apply_event(&Event { id, kind, message, value: *value }) as u8)
+                let event = Event { id, kind, message, value: *value, at: *at };
+                Ok(self.inner.apply_event(&event, now) as u8)
             })
             .collect()
     }
