@@ -2,7 +2,8 @@
 
 Instants are whole seconds since the epoch, money is micro-units, both `int`. Channels, states and the like are
 codes: places in the tuples of words below. A bucket is a pair (kind, key): (0, 0) the total budget, (1, channel),
-(2, day) the money of a local day of the campaign's, (3, day) the messages of that day.
+(2, day) the money of a local day of the campaign's, (3, day) the messages of that day, (4, minute) the messages in a
+UTC minute, counted from the epoch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -193,13 +194,15 @@ class Shard:
     def commit(
         self,
         admission: Admission,
+        hour_weights: npt.NDArray[np.float64],
         instants: npt.NDArray[np.int64],
         days: npt.NDArray[np.int32],
         offsets: npt.NDArray[np.int16],
         order: npt.NDArray[np.uint8],
         values: npt.NDArray[np.int64],
     ) -> list[tuple[int, int, int]] | None:
-        """Decides rows in order; all arrays are C-contiguous [n, 7].
+        """Decides rows in order; all arrays are C-contiguous [n, 7], and the weights [7, 2, 24] those that the instants
+        were found with.
 
         None when every row is decided. Otherwise the walk stopped before a row that hangs on money the shard does
         not hold: (kind, key, amount) of what the rest may need. Grant it and call again with the same arrays."""
@@ -207,11 +210,15 @@ class Shard:
     def abandon(self, admission: Admission) -> None:
         """Answers `unavailable` for every row that is not decided yet."""
 
-    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool, bool]]) -> None:
-        """Adds (kind, key, amount, last, overdrawn) to what the shard holds; see `engine.budget_manager.Slice`."""
+    def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool, int]]) -> None:
+        """Adds (kind, key, amount, last, excess) to what the shard holds; see `engine.budget_manager.Slice`.
 
-    def release(self, campaign_id: str) -> list[tuple[int, int, int]]:
-        """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used."""
+        It answers the last `release(to_ask=True)`: the ledger knows what that said."""
+
+    def release(self, campaign_id: str, to_ask: bool) -> list[tuple[int, int, int]]:
+        """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used, of the
+        minutes those that the ledger may not know. A shard that is about to ask for more goes on knowing which minutes
+        are full."""
 
     def take_freed(self) -> list[str]:
         """Campaigns with a limit to which money came back since the last call."""
@@ -234,11 +241,17 @@ class Shard:
         Their messages are no longer found but stay in the campaigns' counts. Under a hash of the id it is kept which
         channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
 
-    def apply_events(self, events: Sequence[tuple[str, int, str, int | None, int]], now: int) -> list[int]:
+    def apply_events(
+        self, events: Sequence[tuple[str, int, str, int | None, int]], now: int
+    ) -> tuple[list[int], tuple[str, list[tuple[int, int, int]]] | None]:
         """Takes (id, type, message id, value, at); the codes of their EVENT_STATUSES.
 
-        `failed` and `bounced` end a message that was not delivered: its cost, its place, its caps and its key are
-        free again. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,
+        Where only the ledger knows what becomes of a failed message it stops before that event: a campaign and the
+        (kind, key, amount) to ask for. Grant it and call again with the rest.
+
+        `failed` and `bounced` end the attempt of a message that was not delivered: its cost and its place are free
+        again, and it goes on to the first channel of its chain that passes suppression, caps, gap and budget, or is
+        failed. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,
         with the type as the reason, and cancel what waits there."""
 
     def cancel(self, message_id: str) -> bool | None:

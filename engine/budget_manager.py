@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from engine._core import Admission, Shard
 from engine.channel_selector import Ranking
 from engine.errors import ShardUnavailable
@@ -22,7 +25,8 @@ from engine.send_time_scheduler import Times
 __all__ = ["Bucket", "BudgetManager", "Grants", "Ledger", "Slice"]
 
 Bucket = tuple[int, int]
-"""(kind, key): (0, 0) total, (1, channel), (2, day) money of a local day, (3, day) messages of a local day."""
+"""(kind, key): (0, 0) total, (1, channel), (2, day) money of a local day, (3, day) messages of a local day, (4, minute)
+messages in a UTC minute."""
 
 
 class Slice(NamedTuple):
@@ -31,8 +35,8 @@ class Slice(NamedTuple):
     amount: int
     last: bool
     """That is all there is, for anyone."""
-    overdrawn: bool
-    """More is committed than the limit allows, which has come down: what comes back is not to be spent again."""
+    excess: int
+    """How much more is committed than the limit allows, which has come down: what comes back makes up for it first."""
 
 
 Grants = dict[Bucket, Slice]
@@ -44,6 +48,8 @@ class Ledger(Protocol):
 
     def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
         """Takes back all that this shard held of a campaign, notes what it spent, and grants what it needs.
+
+        A minute that `spent` leaves out is as it was reported before. Beyond the needs it may grant minutes.
 
         A repeated `sequence` gets the first answer again. A bucket granted less than asked must be the last of it.
         Raises `ShardUnavailable` if that cannot be known.
@@ -59,21 +65,33 @@ class BudgetManager:
         self.sequence = 0
         """Number of the last request for money; one that was not answered is never repeated under its number."""
 
-    def commit(self, admission: Admission, times: Times, ranking: Ranking, campaign_id: str) -> None:
+    def commit(
+        self,
+        admission: Admission,
+        hour_weights: npt.NDArray[np.float64],
+        times: Times,
+        ranking: Ranking,
+        campaign_id: str,
+    ) -> None:
         """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`."""
-        while needs := self._shard.commit(admission, *times, *ranking):
+        while needs := self._shard.commit(admission, hour_weights, *times, *ranking):
             try:
-                self._acquire(campaign_id, {(kind, key): amount for kind, key, amount in needs})
+                self.acquire(campaign_id, needs)
             except ShardUnavailable:
                 self._shard.abandon(admission)
                 return
 
     def release(self, campaign_id: str) -> dict[Bucket, int]:
         """Gives back all that is held of a campaign; what was spent of each bucket since this shard started."""
-        return {(kind, key): spent for kind, key, spent in self._shard.release(campaign_id)}
+        return _by_bucket(self._shard.release(campaign_id, to_ask=False))
 
-    def _acquire(self, campaign_id: str, needs: dict[Bucket, int]) -> None:
-        spent = self.release(campaign_id)
+    def acquire(self, campaign_id: str, needs: list[tuple[int, int, int]]) -> None:
+        """Asks the ledger for (kind, key, amount). Raises `ShardUnavailable` if it cannot be asked."""
+        spent = _by_bucket(self._shard.release(campaign_id, to_ask=True))
         self.sequence += 1
-        grants = self._ledger.acquire(self.sequence, campaign_id, spent, needs)
+        grants = self._ledger.acquire(self.sequence, campaign_id, spent, _by_bucket(needs))
         self._shard.grant(campaign_id, [(kind, key, *grant) for (kind, key), grant in grants.items()])
+
+
+def _by_bucket(amounts: list[tuple[int, int, int]]) -> dict[Bucket, int]:
+    return {(kind, key): amount for kind, key, amount in amounts}

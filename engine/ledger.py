@@ -27,6 +27,12 @@ __all__ = ["BudgetLedger", "Limits", "Superseded"]
 
 logger = logging.getLogger("madan_sara.ledger")
 
+MINUTE = 4
+"""The kind of the buckets that are minutes."""
+
+FULL_MINUTES_MAX = 7 * 1440
+"""How many full minutes after one that is asked for an answer tells of, so that none is asked for in vain."""
+
 PLENTY = 4
 """With plenty left, a grant is up to so many times what was asked for, to save the next calls."""
 
@@ -50,13 +56,16 @@ class Limits:
     daily: int | None = None
     """Of each of the campaign's local days, as is the next."""
     daily_messages: int | None = None
+    per_minute: int | None = None
+    """Messages in each UTC minute."""
 
     @classmethod
     def of(cls, campaign: Campaign) -> Limits:
         """The limits of a campaign."""
         budget = campaign.budget or Budget()
         channels = {CHANNELS.index(name): int(amount) for name, amount in budget.per_channel.items()}
-        return cls(budget.total, channels, budget.daily, campaign.limits.daily_messages)
+        limits = campaign.limits
+        return cls(budget.total, channels, budget.daily, limits.daily_messages, limits.per_minute)
 
     def on(self, bucket: Bucket) -> int | None:
         """The limit of a bucket."""
@@ -70,6 +79,8 @@ class Limits:
                 return self.daily
             case 3:
                 return self.daily_messages
+            case 4:
+                return self.per_minute
         raise ValueError(f"there is no bucket {bucket}")
 
 
@@ -79,6 +90,8 @@ class _Entry:
 
     spent: Counter[Bucket] = field(default_factory=Counter)
     held: Counter[Bucket] = field(default_factory=Counter)
+    kept: dict[Bucket, int] = field(default_factory=dict)
+    """Minutes that it held when it asked for something else."""
     asking: int = 0
     """Number of the request that was noted last; 0 after a report that overtook it."""
     sequence: int = 0
@@ -105,9 +118,9 @@ class _Account:
         limit = self.limits.on(bucket)
         return None if limit is None else max(0, limit - self.settled[bucket] - self.outstanding[bucket])
 
-    def overdrawn(self, bucket: Bucket) -> bool:
+    def excess(self, bucket: Bucket) -> int:
         limit = self.limits.on(bucket)
-        return limit is not None and self.settled[bucket] + self.outstanding[bucket] > limit
+        return 0 if limit is None else max(0, self.settled[bucket] + self.outstanding[bucket] - limit)
 
 
 class BudgetLedger:
@@ -166,20 +179,23 @@ class BudgetLedger:
     def report(self, shard: int, incarnation: int, campaign_id: str, spent: Mapping[Bucket, int]) -> None:
         """Notes that a shard holds nothing of a campaign any more, and what it spent of each bucket in this life.
 
-        It overtakes a request of the shard that is not answered yet.
+        A bucket that is left out stands as it was reported before. It overtakes a request of the shard that is not
+        answered yet.
         """
         self._check_life(shard, incarnation)
         account = self._account(campaign_id)
         entry = account.entry(shard)
         for bucket in entry.spent.keys() | entry.held.keys() | spent.keys():
-            before, held, after = entry.spent[bucket], entry.held[bucket], spent.get(bucket, 0)
+            before, held = entry.spent[bucket], entry.held[bucket]
+            after = spent.get(bucket, before)
             if account.limits.on(bucket) is not None and after > before + held:
                 fault = f"{campaign_id} {bucket}: shard {shard} spent {after - before} and held {held}"
                 logger.error("the budget does not balance: %s", fault)
                 self._imbalances.append(fault)
             account.settled[bucket] += after - before
             account.outstanding[bucket] -= held
-        entry.spent = Counter({bucket: amount for bucket, amount in spent.items() if amount})
+            if after != before:
+                entry.spent[bucket] = after
         entry.held = Counter()
         entry.asking = 0
 
@@ -225,6 +241,11 @@ class BudgetLedger:
             return entry.answer
         if sequence < max(entry.sequence, entry.asking):
             raise ShardUnavailable(f"Shard {shard} asked for more since its request {sequence}.")
+        entry.kept = {
+            bucket: held - spent.get(bucket, entry.spent[bucket]) + entry.spent[bucket]
+            for bucket, held in entry.held.items()
+            if bucket[0] == MINUTE
+        }
         self.report(shard, incarnation, campaign_id, spent)
         entry.asking = sequence
         return None
@@ -236,7 +257,8 @@ class BudgetLedger:
 
         A bucket is granted less than asked, and marked as the last there is, only if no other shard holds any of
         it; where one does, nothing is granted and `ShardUnavailable` says so. The mark holds until the shard
-        gives its grant back.
+        gives its grant back. Of minutes it is granted more than it needs: those that it held before and nobody else
+        got, and the word about all that are full right after one that is.
         """
         self._check_life(shard, incarnation)
         account = self._account(campaign_id)
@@ -249,7 +271,13 @@ class BudgetLedger:
         grants: Grants = {}
         for bucket, need in needs.items():
             amount = _size(need, self._free(account, bucket), self._shards)
-            grants[bucket] = Slice(amount, amount < need, account.overdrawn(bucket))
+            grants[bucket] = Slice(amount, amount < need, account.excess(bucket))
+        for bucket, kept in entry.kept.items():
+            if bucket not in grants and (amount := min(kept, account.free(bucket) or 0)) > 0:
+                grants[bucket] = Slice(amount, False, 0)
+        entry.kept = {}
+        grants |= _full_after(account, grants)
+        for bucket, (amount, _, _) in grants.items():
             entry.held[bucket] = amount
             account.outstanding[bucket] += amount
         entry.sequence, entry.answer = sequence, grants
@@ -313,6 +341,18 @@ def _size(need: int, free: int, shards: int) -> int:
     if free <= need:
         return free
     return max(need, min(PLENTY * need, free // (2 * shards)))
+
+
+def _full_after(account: _Account, grants: Grants) -> Grants:
+    """The minutes that nobody has a place in any more, right after the latest full one among the grants."""
+    full: Grants = {}
+    minute = max((key for (kind, key), slice_ in grants.items() if kind == MINUTE and not slice_.amount), default=None)
+    for following in () if minute is None else range(minute + 1, minute + FULL_MINUTES_MAX):
+        bucket = (MINUTE, following)
+        if bucket in grants or account.outstanding[bucket] or account.free(bucket) != 0:
+            break
+        full[bucket] = Slice(0, True, account.excess(bucket))
+    return full
 
 
 def _faults(account: _Account, campaign_id: str, bucket: Bucket, settled: int, outstanding: int) -> Iterable[str]:

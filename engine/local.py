@@ -35,10 +35,11 @@ class _LocalLedger:
 
     def acquire(self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]) -> Grants:
         ledger = self._engine.ledger
-        ledger.report(self._shard, INCARNATION, campaign_id, spent)
+        answer = ledger.ask(self._shard, INCARNATION, sequence, campaign_id, spent)
+        assert answer is None, "no request is repeated here"
         for other, _ in ledger.in_the_way(campaign_id, self._shard, needs):
             self._engine.recall(other, campaign_id)
-        return ledger.acquire(self._shard, INCARNATION, sequence, campaign_id, spent, needs)
+        return ledger.grant(self._shard, INCARNATION, sequence, campaign_id, needs)
 
 
 class Engine:

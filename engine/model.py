@@ -180,7 +180,7 @@ def decode_campaign(body: bytes, id_from_path: str, settings: Settings | None = 
         raise RequestError(400, "The request has a fault.", [("/id", "is not the id in the path")])
     given = convert(value, Campaign)
     if errors := _contradictions(given):
-        raise RequestError(400, "The campaign contradicts itself or asks for what is not built yet.", errors)
+        raise RequestError(400, "The campaign contradicts itself.", errors)
     costs = {name: Amount(cost) for name, cost in channel_costs(settings or default_settings()).items()}
     return msgspec.structs.replace(
         given,
@@ -198,8 +198,6 @@ def _contradictions(campaign: Campaign) -> list[FieldError]:
     errors = []
     if campaign.starts_at is not None and campaign.ends_at is not None and campaign.ends_at <= campaign.starts_at:
         errors.append(("/ends_at", "takes an instant after starts_at"))
-    if campaign.limits.per_minute is not None:
-        errors.append(("/limits/per_minute", "is not built yet: leave it out"))
     return errors
 
 

@@ -56,7 +56,8 @@ class Orchestrator:
         features = Features.of(admission)
         times = self._send_time_scheduler.plan(admission, features, rules)
         ranking = self._channel_selector.rank(admission, features, rules)
-        self.budget_manager.commit(admission, times, ranking, rules.id)
+        hour_weights = self._send_time_scheduler.hour_weights
+        self.budget_manager.commit(admission, hour_weights, times, ranking, rules.id)
         traces = admission.traces()
         if traces is None:
             return admission.answer([])
@@ -102,7 +103,8 @@ class Orchestrator:
     def apply_events(self, events: list[Event], now: int) -> list[str]:
         """Takes events; the status of each: `applied`, `seen` or `unknown`. See `_core.Shard.apply_events`.
 
-        A failed message does not go on to the next channel of its chain: that is for those who deliver.
+        A failed message goes on to the next channel of its chain. Raises `ShardUnavailable` if only the ledger knows
+        whether that can be paid and cannot be asked; events before that one are taken then, and come back as `seen`.
         """
         rows = [
             (
@@ -114,7 +116,12 @@ class Orchestrator:
             )
             for event in events
         ]
-        return [EVENT_STATUSES[status] for status in self._shard.apply_events(rows, now)]
+        statuses, question = self._shard.apply_events(rows, now)
+        while question is not None:
+            self.budget_manager.acquire(*question)
+            further, question = self._shard.apply_events(rows[len(statuses) :], now)
+            statuses += further
+        return [EVENT_STATUSES[status] for status in statuses]
 
     def cancel(self, message_id: str) -> dict[str, Any] | None:
         """Cancels a message that still waits; the message, or None if there is none.

@@ -48,11 +48,12 @@ class Rules:
     limits_channels: int
     limits_daily: bool
     limits_daily_messages: bool
+    per_minute: int | None
+    urgency: int
+    """Code of the campaign's urgency; a request may bring its own."""
 
     campaign: Campaign
     """As the user put it, for explanations."""
-    urgency: int
-    """Code of the campaign's urgency; a request may bring its own."""
     tiers: npt.NDArray[np.int64] = field(compare=False)
     cost_column: npt.NDArray[np.int64] = field(compare=False)
 
@@ -92,8 +93,9 @@ def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
         limits_channels=0 if budget is None else channel_mask(budget.per_channel),
         limits_daily=budget is not None and budget.daily is not None,
         limits_daily_messages=campaign.limits.daily_messages is not None,
-        campaign=campaign,
+        per_minute=campaign.limits.per_minute,
         urgency=URGENCIES.index(campaign.urgency),
+        campaign=campaign,
         tiers=np.array([priority.get(name, UNLISTED_TIER) for name in CHANNEL_NAMES], dtype=np.int64),
         cost_column=np.array(costs, dtype=np.int64),
     )

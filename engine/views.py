@@ -28,7 +28,16 @@ def message_view(raw: dict[str, Any]) -> dict[str, Any]:
         "sent_at": None,
         "cost": format_amount(raw["cost"]),
         "fallback_chain": [CHANNELS[code] for code in raw["chain"]],
-        "attempts": [],
+        "attempts": [
+            {
+                "channel": CHANNELS[channel],
+                "state": MESSAGE_STATES[state],
+                "at": Instant(at).write(),
+                "provider_id": None,
+                "detail": "bounced" if bounced else None,
+            }
+            for channel, state, at, bounced in raw["attempts"]
+        ],
     }
 
 

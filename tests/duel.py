@@ -83,11 +83,10 @@ class Duel:
         if self.choices.chance(2):
             category = "transactional"
         body = make_campaign(self.choices, campaign_id, zone, category, self.now)
-        if self.choices.chance(2):
-            body |= {"limits": {"per_minute": 5}}
         if not self.scarce:
             body.pop("budget", None)
-            body.get("limits", {}).pop("daily_messages", None)
+            for scarce in ("daily_messages", "per_minute"):
+                body.get("limits", {}).pop(scarce, None)
         self.ask("put_campaign", body, self.now)
 
     def pause_or_resume(self) -> None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace as Record
 
 from tests import reference_views as views
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
+    MINUTE,
     Refused,
     broken_rules,
     deferred,
     faults,
+    first_open,
     instant,
     is_id,
     local_time,
@@ -60,8 +63,6 @@ class Reference:
 
     def put_campaign(self, body: dict, now: int) -> None:
         budget, limits, channels = (body.get(k, {}) for k in ("budget", "limits", "channels"))
-        if "per_minute" in limits:
-            raise Refused(400)
         old = self.campaigns.get(body["id"])
         new = Record(
             id=body["id"],
@@ -80,6 +81,7 @@ class Reference:
             costs={c: micro(v) for c, v in (self.settings["costs"] | body.get("costs", {})).items()},
             conversion_value=micro(body.get("conversion_value", "0")),
             daily_messages=limits.get("daily_messages", math.inf),
+            per_minute=limits.get("per_minute", math.inf),
             caps=(limits.get("daily_cap", 3), limits.get("weekly_cap", 10)),
             lookback=limits.get("lookback_hours", 24) * HOUR,
             window=span_of_day(body.get("send_window")),
@@ -88,7 +90,8 @@ class Reference:
             key=body.get("dedup_key", body["id"]),
             paused=old.paused if old else False,  # Open: a replacement neither pauses nor resumes.
             messages=old.messages if old else [],
-            committed=old.committed if old else Counter(),  # by "total", channel, ("money" | "places", day)
+            # By "total", channel, ("money" | "places", day), ("minute", UTC minute).
+            committed=old.committed if old else Counter(),
             blocked=old.blocked if old else Counter(),
             revenue=old.revenue if old else 0,
         )
@@ -266,7 +269,7 @@ class Reference:
             return {"reason": "over_budget"}
         chosen = affordable[0]
         # 5. Daily limit
-        if campaign.committed["places", self.day(campaign, at[chosen])] >= campaign.daily_messages:
+        if not self.has_place(campaign, at[chosen]):
             return {"reason": "daily_limit"}
         # 7. to 10. Record, commit, fallback chain, answer
         chain = order[order.index(chosen) + 1 :][: campaign.max_attempts - 1]
@@ -298,19 +301,25 @@ class Reference:
         limits = (None, None) if campaign.transactional else limits
         return (self.zone(campaign, person), campaign.starts_at, campaign.ends_at, *limits)
 
+    def is_full(self, campaign: Record, t: int) -> bool:
+        return campaign.committed["minute", t // MINUTE] >= campaign.per_minute
+
     def later(self, campaign: Record, person: Record, channel: str, counted: list, refused: int, now: int):
         """When a channel goes whose instant breaks a cap or gap."""
         place = self.place(campaign, person, channel)
         rules = (campaign.caps, self.gaps[channel])
-        return deferred(place, counted, channel, rules, refused, now) if campaign.defers else None
+        is_full = partial(self.is_full, campaign)
+        return deferred(place, counted, channel, rules, refused, now, is_full) if campaign.defers else None
 
     def time_of(self, campaign: Record, person: Record, channel: str, options: dict, now: int) -> int | None:
-        place = self.place(campaign, person, channel)
+        place, is_full = self.place(campaign, person, channel), partial(self.is_full, campaign)
         if "send_at" in options or campaign.transactional:
             t = max(instant(options["send_at"]), now) if "send_at" in options else now
+            if permitted(place, t) and is_full(t):  # Open: what was asked for and does not fit goes on, too.
+                return first_open(place, t // MINUTE * MINUTE + MINUTE, now, is_full)
             return t if permitted(place, t) else None
         urgency, seed = options.get("urgency", campaign.urgency), spread(person.id, campaign.id)
-        return send_time(place, urgency, self.weights(person, channel), seed, now)
+        return send_time(place, urgency, self.weights(person, channel), seed, now, is_full)
 
     def value(self, campaign: Record, person: Record, channel: str, options: dict, now: int) -> int:
         """Score plus boost in units of 1e-9, so that rounding noise never decides."""
@@ -340,6 +349,9 @@ class Reference:
         # Open: what costs nothing always fits, even where a budget was lowered below what is committed.
         return all(campaign.costs[channel] <= max(0, limits[b] - campaign.committed[b]) for b in limits)
 
+    def has_place(self, campaign: Record, t: int) -> bool:
+        return campaign.committed["places", self.day(campaign, t)] < campaign.daily_messages
+
     def record(self, campaign: Record, person: Record, **choice: object) -> Record:
         message = Record(
             id=f"#{len(self.messages)}",
@@ -349,6 +361,7 @@ class Reference:
             state="scheduled",
             cost=campaign.costs[choice["channel"]],
             happened=set(),
+            attempts=[],
             **choice,
         )
         self.messages[message.id] = message
@@ -363,6 +376,7 @@ class Reference:
         for bucket in ("total", message.channel, ("money", day)):
             campaign.committed[bucket] += sign * message.cost
         campaign.committed["places", day] += sign
+        campaign.committed["minute", message.at // MINUTE] += sign
 
     # ---- events: taken, checked and counted ---------------------------------------------------------------
 
@@ -378,18 +392,52 @@ class Reference:
         if message is None:
             return "unknown"
         self.events_seen.add(event["id"])
+        undecided = message.state in LIVE and message.state != "delivered"
+        channel = message.channel
+        at = min(instant(event["at"]), now) if "at" in event else now
         if event["type"] in POSITIVE:
             message.happened |= {event["type"], "delivered"}
-            if message.state in LIVE:  # Open: what was cancelled stays cancelled; the event is counted.
+            if undecided:  # Open: what was cancelled stays cancelled; the event is counted.
                 message.state = "delivered"
-        if event["type"] in FAILURES and message.state in LIVE and message.state != "delivered":
-            self.end(message, "failed")  # Open: what was delivered did not fail.
+                message.attempts.append({"channel": channel, "state": "delivered", "at": at, "detail": None})
+        if event["type"] in FAILURES and undecided:  # Open: what was delivered did not fail.
+            detail = "bounced" if event["type"] == "bounced" else None
+            message.attempts.append({"channel": channel, "state": "failed", "at": at, "detail": detail})
+            self.fall_back(message, now)
         if event["type"] in STOPS:
-            self.suppress(message.person, message.channel, None, event["type"], now)
+            self.suppress(message.person, channel, None, event["type"], now)
         if event["type"] == "converted":
             campaign = self.campaigns[message.campaign]
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
         return "applied"
+
+    def fall_back(self, message: Record, now: int) -> None:
+        """An attempt failed: the next channel of the chain that passes everything again goes, or the message failed."""
+        campaign, person = self.campaigns[message.campaign], self.people[message.person]
+        self.end(message, "failed")
+        while message.chain:
+            message.chain = (channel := message.chain[0]) and message.chain[1:]
+            t = self.next_time(campaign, person, channel, now)
+            # Open: a day without a place left is passed over like a budget.
+            if t is None or not self.fits(campaign, channel, t) or not self.has_place(campaign, t):
+                continue
+            message.state, message.channel, message.at, message.cost = "scheduled", channel, t, campaign.costs[channel]
+            return self.book(message, +1)
+
+    def next_time(self, campaign: Record, person: Record, channel: str, now: int) -> int | None:
+        """When the next attempt goes on a channel; None where suppression, caps, gap or permissions do not let it."""
+        stopped = self.suppressed(person, now) | self.opted_out(person)
+        if stopped & {"all", channel} or channel not in campaign.allowed & person.profile.get("contacts", {}).keys():
+            return None
+        begun = now >= campaign.starts_at
+        start = now // MINUTE * MINUTE if begun else -(-campaign.starts_at // MINUTE) * MINUTE
+        t = first_open(self.place(campaign, person, channel), start, now, partial(self.is_full, campaign))
+        if t is None or campaign.transactional:
+            return t
+        live = [m for m in person.messages if m.state in LIVE and not m.transactional]
+        counted = [(m.at, m.channel) for m in live]
+        broken = broken_rules(counted, t, channel, campaign.caps, self.gaps[channel])
+        return self.later(campaign, person, channel, counted, t, now) if broken else t
 
     # ---- reading ------------------------------------------------------------------------------------------
 

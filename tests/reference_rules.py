@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -120,17 +121,30 @@ def first_permitted(place: tuple, start: int, now: int) -> int | None:
     return next((t for t in instants if permitted(place, t)), None)
 
 
+# `is_full` tells of an instant whether its UTC minute holds all that `per_minute` allows.
+
+
+def first_open(place: tuple, start: int, now: int, is_full: Callable[[int], bool]) -> int | None:
+    """The first permitted instant in the minutes from `start` on that is not full."""
+    t = first_permitted(place, start, now)
+    while t is not None and is_full(t):
+        t = first_permitted(place, t // MINUTE * MINUTE + MINUTE, now)
+    return t
+
+
 @lru_cache(100_000)
-def best_hour(place: tuple, weights: tuple, now: int, horizon: int) -> tuple[int, ...]:
-    """The permitted minutes of the local hour of highest weight that has any in [now, now + horizon)."""
-    here = local_time(now, place[0]).replace(tzinfo=None, minute=0, second=0)
+def hours_by_weight(zone: str, weights: tuple, now: int, horizon: int) -> list[datetime]:
+    """The local hours around [now, now + horizon), those of highest weight first, of equals the earliest."""
+    here = local_time(now, zone).replace(tzinfo=None, minute=0, second=0)
     hours = [here + timedelta(hours=h) for h in range(-25, horizon // HOUR + 26)]
-    for hour in sorted(hours, key=lambda h: (-weights[h.hour], h)):
-        minutes = {m for m in wall_minutes(place[0], hour) if now // MINUTE * MINUTE <= m < now + horizon}
-        minutes = sorted(m for m in minutes if permitted(place, max(m, now)))
-        if minutes:
-            return tuple(minutes)
-    return ()
+    return sorted(hours, key=lambda h: (-weights[h.hour], h))
+
+
+@lru_cache(100_000)
+def minutes_in(place: tuple, hour: datetime, now: int, horizon: int) -> list[int]:
+    """The permitted minutes of a local hour in [now, now + horizon)."""
+    minutes = {m for m in wall_minutes(place[0], hour) if now // MINUTE * MINUTE <= m < now + horizon}
+    return sorted(m for m in minutes if permitted(place, max(m, now)))
 
 
 @lru_cache(100_000)
@@ -143,15 +157,18 @@ def spread(recipient_id: str, campaign_id: str) -> int:
     return x ^ x >> 31
 
 
-def send_time(place: tuple, urgency: str, weights: tuple, seed: int, now: int) -> int | None:
+def send_time(place: tuple, urgency: str, weights: tuple, seed: int, now: int, is_full: Callable) -> int | None:
     """The instant for one channel, None where no minute is permitted."""
     if urgency == "high":
-        return first_permitted(place, now // MINUTE * MINUTE, now)
+        return first_open(place, now // MINUTE * MINUTE, now, is_full)
     horizon = 24 * HOUR if urgency == "normal" else 72 * HOUR
-    minutes = best_hour(place, weights, now, horizon)
-    if minutes:
-        return max(minutes[seed % len(minutes)], now)
-    return first_permitted(place, -(-(now + horizon) // MINUTE) * MINUTE, now)
+    for hour in hours_by_weight(place[0], weights, now, horizon):
+        # Open: a minute that the hash points at and is full gives way to the next of the hour, the last to the first.
+        minutes = minutes_in(place, hour, now, horizon)
+        turned = [minutes[(seed + i) % len(minutes)] for i in range(len(minutes))]
+        if (found := next((m for m in turned if not is_full(m)), None)) is not None:
+            return max(found, now)
+    return first_open(place, -(-(now + horizon) // MINUTE) * MINUTE, now, is_full)
 
 
 # ---- step 2: caps and gaps, over the counted (instant, channel) of one recipient --------------------------
@@ -184,7 +201,7 @@ def next_eligible(counted: list, channels: list, caps: tuple[int, int], gaps: di
     return None
 
 
-def deferred(place: tuple, counted: list, channel: str, rules: tuple, refused: int, now: int) -> int | None:
+def deferred(place: tuple, counted: list, channel: str, rules: tuple, refused: int, now: int, is_full: Callable):
     """The first permitted minute after `refused`, to now + 7 days, that keeps the `rules`, caps and gap.
 
     It is the first permitted one after `refused` or after the end of some span: what is refused stays so up to one.
@@ -192,7 +209,7 @@ def deferred(place: tuple, counted: list, channel: str, rules: tuple, refused: i
     """
     ends = {x + span for x, _ in counted for span in (DAY, WEEK, rules[1])} | {refused + 1}
     starts = {-(-end // MINUTE) * MINUTE for end in ends if refused < end}
-    minutes = {first_permitted(place, start, now) for start in starts if start <= now + WEEK}
+    minutes = {first_open(place, start, now, is_full) for start in starts if start <= now + WEEK}
     minutes = {t for t in minutes if t is not None and t <= now + WEEK}
     return min((t for t in minutes if not broken_rules(counted, t, channel, *rules)), default=None)
 

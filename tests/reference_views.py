@@ -17,7 +17,8 @@ ENGAGED = {"opened", "clicked", "replied", "converted"}
 def message(m: Any) -> dict:
     view = {"message_id": m.id, "recipient_id": m.person, "campaign_id": m.campaign, "dedup_key": m.key}
     view |= {"state": m.state, "channel": m.channel, "scheduled_at": rfc(m.at), "cost": money(m.cost)}
-    return view | {"fallback_chain": m.chain}
+    attempts = [a | {"at": rfc(a["at"]), "provider_id": None} for a in m.attempts]
+    return view | {"fallback_chain": m.chain, "attempts": attempts}
 
 
 def recipient(model: Any, person: Any, now: int) -> dict:

@@ -304,6 +304,8 @@ def make_limits(choices: Choices) -> dict:
         limits["daily_cap"] = choices.pick((3, 1, 2, 4, 50, 0))
     if choices.chance(60):
         limits["weekly_cap"] = choices.pick((10, 2, 3, 4, 50))
+    if choices.chance(25):
+        limits["per_minute"] = choices.pick((1, 2, 3, 10))
     if choices.chance(50):
         limits["lookback_hours"] = choices.pick((24, 0, 1, 2, 72))
     return limits

@@ -6,9 +6,12 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::campaign::Rules;
 use crate::explanation::{Obstacles, Trace, obstacles};
+use crate::frequency::DAY_S;
 use crate::part::{NO_QUIET_HOURS, Part, given};
-use crate::roster::{CAMPAIGN_ZONE, Recipient};
+use crate::roster::{CAMPAIGN_ZONE, Profile, Recipient};
+use crate::send_time::Mode;
 use crate::shard::{Shard, UnknownCampaign, refused_channels};
 use crate::words::{CHANNEL_COUNT, ChannelMask, Reason, Urgency};
 
@@ -68,6 +71,7 @@ pub struct Admission {
     /// What the request asked for; the kernels' caller reads it.
     pub urgency: Option<Urgency>,
     pub send_at: Option<i64>,
+    pub mode: Mode,
     pub rows: Vec<Admitted>,
     /// Whether each row leaves a trace, and what is noted for it at admission and at its turn.
     pub explain: bool,
@@ -90,6 +94,7 @@ impl Shard {
         let allowed = campaign_channels & part.header.channels;
         let inactive = (!rules.active(now)).then_some(Reason::CampaignInactive);
         let campaign_zone = rules.zone;
+        let mode = mode_of(rules, part.header.urgency, part.header.send_at, now);
         let campaign_hash = crate::slot::hash_of(&rules.id);
         let key_text = part.header.dedup_key.as_ref().unwrap_or(&rules.dedup_key).clone();
         let count = part.recipients.len();
@@ -101,6 +106,7 @@ impl Shard {
             content: (!part.header.content.is_empty()).then(|| part.header.content.as_slice().into()),
             urgency: part.header.urgency,
             send_at: part.header.send_at,
+            mode,
             rows: Vec::with_capacity(count),
             explain: part.header.explain,
             obstacles: Vec::new(),
@@ -154,11 +160,7 @@ impl Features {
         default_quiet: QuietHours,
     ) {
         let profile = &recipient.profile;
-        let zone = if profile.zone == CAMPAIGN_ZONE { campaign_zone } else { profile.zone };
-        let quiet = match profile.quiet_start {
-            NO_QUIET_HOURS => default_quiet,
-            start => (start, profile.quiet_end),
-        };
+        let (zone, quiet) = local_rules(profile, campaign_zone, default_quiet);
         self.candidates.push(candidates);
         self.customer_type.push(profile.customer_type);
         self.device.push(profile.device);
@@ -174,6 +176,27 @@ impl Features {
         self.preference_rank.extend_from_slice(&rank);
         self.preference_count.push(count);
         self.spread.push(spread(recipient.hash, campaign_hash));
+    }
+}
+
+/// Zone and quiet hours of a person, the defaults filled in.
+pub fn local_rules(profile: &Profile, campaign_zone: u16, default_quiet: QuietHours) -> (u16, QuietHours) {
+    let zone = if profile.zone == CAMPAIGN_ZONE { campaign_zone } else { profile.zone };
+    let quiet = match profile.quiet_start {
+        NO_QUIET_HOURS => default_quiet,
+        start => (start, profile.quiet_end),
+    };
+    (zone, quiet)
+}
+
+/// How the send times of a request are chosen.
+fn mode_of(rules: &Rules, urgency: Option<Urgency>, send_at: Option<i64>, now: i64) -> Mode {
+    let urgency = urgency.or_else(|| Urgency::from_code(rules.urgency)).unwrap_or(Urgency::Normal);
+    match urgency {
+        _ if rules.transactional || send_at.is_some() => Mode::Fixed,
+        Urgency::High => Mode::First,
+        Urgency::Normal => Mode::BestHour { horizon: now + DAY_S },
+        Urgency::Low => Mode::BestHour { horizon: now + 3 * DAY_S },
     }
 }
 

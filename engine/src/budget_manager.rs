@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::campaign::Limited;
+use crate::minutes::Minutes;
 use crate::words::CHANNEL_COUNT;
 
 /// What a limit can be set on.
@@ -20,25 +21,41 @@ pub enum Bucket {
     DayMoney(i32),
     /// Messages on a local day of the campaign.
     DayMessages(i32),
+    /// Messages in a UTC minute, by minutes since the epoch.
+    Minute(i64),
+}
+
+/// What a message takes of its campaign's buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub channel: usize,
+    /// The campaign's local day of its instant.
+    pub day: i32,
+    /// The UTC minute of its instant.
+    pub minute: i64,
+    /// Micro-units.
+    pub cost: i64,
 }
 
 impl Bucket {
     /// As the pair (kind, key) that Python and the ledger use.
-    pub fn pair(self) -> (u8, i32) {
+    pub fn pair(self) -> (u8, i64) {
         match self {
             Bucket::Total => (0, 0),
-            Bucket::Channel(channel) => (1, i32::from(channel)),
-            Bucket::DayMoney(day) => (2, day),
-            Bucket::DayMessages(day) => (3, day),
+            Bucket::Channel(channel) => (1, i64::from(channel)),
+            Bucket::DayMoney(day) => (2, i64::from(day)),
+            Bucket::DayMessages(day) => (3, i64::from(day)),
+            Bucket::Minute(minute) => (4, minute),
         }
     }
 
-    pub fn from_pair(kind: u8, key: i32) -> Option<Self> {
+    pub fn from_pair(kind: u8, key: i64) -> Option<Self> {
         match kind {
             0 => Some(Bucket::Total),
             1 => u8::try_from(key).ok().filter(|channel| usize::from(*channel) < CHANNEL_COUNT).map(Bucket::Channel),
-            2 => Some(Bucket::DayMoney(key)),
-            3 => Some(Bucket::DayMessages(key)),
+            2 => i32::try_from(key).ok().map(Bucket::DayMoney),
+            3 => i32::try_from(key).ok().map(Bucket::DayMessages),
+            4 => Some(Bucket::Minute(key)),
             _ => None,
         }
     }
@@ -53,8 +70,8 @@ pub struct Balance {
     pub held: i64,
     /// The ledger has no more than what was granted.
     pub last: bool,
-    /// More is committed than the limit allows, which has come down.
-    pub overdrawn: bool,
+    /// How much more is committed than the limit allows, which has come down: known with the ledger's last word.
+    pub excess: i64,
 }
 
 /// Whether an amount can be spent.
@@ -67,7 +84,7 @@ pub enum Fit {
 }
 
 impl Fit {
-    fn and(self, other: Fit) -> Fit {
+    pub fn and(self, other: Fit) -> Fit {
         match (self, other) {
             (Fit::No, _) | (_, Fit::No) => Fit::No,
             (Fit::Ask, _) | (_, Fit::Ask) => Fit::Ask,
@@ -77,7 +94,7 @@ impl Fit {
 }
 
 impl Balance {
-    fn fit(&self, amount: i64) -> Fit {
+    pub fn fit(&self, amount: i64) -> Fit {
         if amount <= self.held {
             Fit::Yes
         } else if self.last {
@@ -87,22 +104,34 @@ impl Balance {
         }
     }
 
-    fn spend(&mut self, amount: i64, limited: bool) {
+    pub fn spend(&mut self, amount: i64, limited: bool) {
         self.spent += amount;
         if limited {
             self.held -= amount;
         }
     }
 
-    /// Where the ledger's last word stands, the limit has not come down since, and what comes back can be spent here
-    /// again; elsewhere it is the ledger's to grant.
-    fn give_back(&mut self, amount: i64) {
+    /// Where the ledger's last word stands, what comes back beyond the excess can be spent here again; elsewhere it is
+    /// the ledger's to grant.
+    pub fn give_back(&mut self, amount: i64) {
         self.spent -= amount;
-        if self.last && !self.overdrawn {
-            self.held += amount;
-        } else {
-            self.last = false;
+        if self.last {
+            let absorbed = amount.min(self.excess);
+            self.excess -= absorbed;
+            self.held += amount - absorbed;
         }
+    }
+
+    /// Takes what the ledger granted.
+    pub fn grant(&mut self, amount: i64, last: bool, excess: i64) {
+        self.held += amount;
+        self.last = last;
+        self.excess = excess;
+    }
+
+    /// Gives back all that is held, and with it the ledger's word; what was spent stays.
+    pub fn release(&mut self) {
+        *self = Balance { spent: self.spent, ..Balance::default() };
     }
 }
 
@@ -119,6 +148,8 @@ pub struct Balances {
     pub total: Balance,
     pub channels: [Balance; CHANNEL_COUNT],
     pub days: BTreeMap<i32, DayBalance>,
+    /// Counted only while the campaign has a `per_minute`.
+    pub minutes: Minutes,
 }
 
 impl Balances {
@@ -133,59 +164,84 @@ impl Balances {
     }
 
     /// Step 4 for one channel: does its cost fit what is left of the total, the channel's and the day's budget?
-    pub fn fit_money(&self, limited: Limited, channel: usize, day: i32, cost: i64) -> Fit {
+    /// `given_back` is a place that is about to come back.
+    pub fn fit_money(&self, limited: Limited, place: &Place, given_back: Option<&Place>) -> Fit {
+        let after = |mut balance: Balance, is_its: bool| {
+            if let Some(back) = given_back.filter(|_| is_its) {
+                balance.give_back(back.cost);
+            }
+            balance
+        };
+        let total = after(self.total, true);
         // Every amount here is at most the total: where that is full, nothing more can be counted.
-        let mut fit = if self.total.spent.checked_add(cost).is_some() { Fit::Yes } else { Fit::No };
+        let mut fit = if total.spent.checked_add(place.cost).is_some() { Fit::Yes } else { Fit::No };
         if limited.total {
-            fit = fit.and(self.total.fit(cost));
+            fit = fit.and(total.fit(place.cost));
         }
-        if limited.channels & (1 << channel) != 0 {
-            fit = fit.and(self.channels[channel].fit(cost));
+        if limited.channels & (1 << place.channel) != 0 {
+            let is_its = given_back.is_some_and(|back| back.channel == place.channel);
+            fit = fit.and(after(self.channels[place.channel], is_its).fit(place.cost));
         }
         if limited.daily {
-            fit = fit.and(self.day(day).money.fit(cost));
+            let is_its = given_back.is_some_and(|back| back.day == place.day);
+            fit = fit.and(after(self.day(place.day).money, is_its).fit(place.cost));
         }
         fit
     }
 
-    /// Step 5: is a message of that day left?
-    pub fn fit_message(&self, limited: Limited, day: i32) -> Fit {
-        if limited.daily_messages { self.day(day).messages.fit(1) } else { Fit::Yes }
+    /// Step 5: is a message of that day left? `given_back` as in `fit_money`.
+    pub fn fit_message(&self, limited: Limited, day: i32, given_back: Option<&Place>) -> Fit {
+        let mut balance = self.day(day).messages;
+        if given_back.is_some_and(|back| back.day == day) {
+            balance.give_back(1);
+        }
+        if limited.daily_messages { balance.fit(1) } else { Fit::Yes }
     }
 
     /// Step 8: commits a message's cost and its place.
-    pub fn commit(&mut self, limited: Limited, channel: usize, day: i32, cost: i64) {
-        self.total.spend(cost, limited.total);
-        self.channels[channel].spend(cost, limited.channels & (1 << channel) != 0);
-        let day = self.days.entry(day).or_default();
-        day.money.spend(cost, limited.daily);
+    pub fn commit(&mut self, limited: Limited, place: &Place) {
+        self.total.spend(place.cost, limited.total);
+        self.channels[place.channel].spend(place.cost, limited.channels & (1 << place.channel) != 0);
+        let day = self.days.entry(place.day).or_default();
+        day.money.spend(place.cost, limited.daily);
         day.messages.spend(1, limited.daily_messages);
+        if limited.per_minute {
+            self.minutes.spend(place.minute);
+        }
     }
 
     /// Gives back a message's cost and its place.
-    pub fn give_back(&mut self, channel: usize, day: i32, cost: i64) {
-        self.total.give_back(cost);
-        self.channels[channel].give_back(cost);
-        let day = self.days.entry(day).or_default();
-        day.money.give_back(cost);
+    pub fn give_back(&mut self, limited: Limited, place: &Place) {
+        self.total.give_back(place.cost);
+        self.channels[place.channel].give_back(place.cost);
+        let day = self.days.entry(place.day).or_default();
+        day.money.give_back(place.cost);
         day.messages.give_back(1);
+        if limited.per_minute {
+            self.minutes.give_back(place.minute);
+        }
     }
 
-    /// Takes what the ledger granted.
-    pub fn grant(&mut self, bucket: Bucket, amount: i64, last: bool, overdrawn: bool) {
-        let balance = self.balance_mut(bucket);
-        balance.held += amount;
-        balance.last = last;
-        balance.overdrawn = overdrawn;
+    /// Takes what the ledger granted in answer to a question that came with all that was spent.
+    pub fn grant(&mut self, grants: impl Iterator<Item = (Bucket, i64, bool, i64)>) {
+        self.minutes.confirm();
+        for (bucket, amount, last, excess) in grants {
+            match bucket {
+                Bucket::Total => self.total.grant(amount, last, excess),
+                Bucket::Channel(channel) => self.channels[usize::from(channel)].grant(amount, last, excess),
+                Bucket::DayMoney(day) => self.days.entry(day).or_default().money.grant(amount, last, excess),
+                Bucket::DayMessages(day) => self.days.entry(day).or_default().messages.grant(amount, last, excess),
+                Bucket::Minute(minute) => self.minutes.grant(minute, amount, last, excess),
+            }
+        }
     }
 
-    /// Gives back all that is held and says what was spent, bucket by bucket.
-    pub fn release(&mut self) -> Vec<(Bucket, i64)> {
+    /// Gives back all that is held and says what was spent, bucket by bucket; of the minutes those that the ledger may
+    /// not know. `to_ask` as in `Minutes::release`.
+    pub fn release(&mut self, to_ask: bool) -> Vec<(Bucket, i64)> {
         let mut spent = Vec::with_capacity(8 + 2 * self.days.len());
         let mut give_back = |bucket, balance: &mut Balance| {
-            balance.held = 0;
-            balance.last = false;
-            balance.overdrawn = false;
+            balance.release();
             spent.push((bucket, balance.spent));
         };
         give_back(Bucket::Total, &mut self.total);
@@ -196,16 +252,8 @@ impl Balances {
             give_back(Bucket::DayMoney(*day), &mut balance.money);
             give_back(Bucket::DayMessages(*day), &mut balance.messages);
         }
+        spent.extend(self.minutes.release(to_ask).into_iter().map(|(minute, taken)| (Bucket::Minute(minute), taken)));
         spent
-    }
-
-    fn balance_mut(&mut self, bucket: Bucket) -> &mut Balance {
-        match bucket {
-            Bucket::Total => &mut self.total,
-            Bucket::Channel(channel) => &mut self.channels[usize::from(channel)],
-            Bucket::DayMoney(day) => &mut self.days.entry(day).or_default().money,
-            Bucket::DayMessages(day) => &mut self.days.entry(day).or_default().messages,
-        }
     }
 }
 
@@ -214,25 +262,33 @@ impl Balances {
 pub struct Needs(pub BTreeMap<Bucket, i64>);
 
 impl Needs {
-    /// Adds a message on a channel and day.
-    pub fn add(&mut self, limited: Limited, channel: usize, day: i32, cost: i64) {
-        // No ledger has more than fits: what is asked beyond it makes no difference.
-        let mut need = |bucket, amount: i64| {
-            let sum = self.0.entry(bucket).or_default();
-            *sum = sum.saturating_add(amount);
-        };
+    /// Adds a message's place, its minute apart.
+    pub fn add(&mut self, limited: Limited, place: &Place) {
         if limited.total {
-            need(Bucket::Total, cost);
+            self.add_to(Bucket::Total, place.cost);
         }
-        if limited.channels & (1 << channel) != 0 {
-            need(Bucket::Channel(channel as u8), cost);
+        if limited.channels & (1 << place.channel) != 0 {
+            self.add_to(Bucket::Channel(place.channel as u8), place.cost);
         }
         if limited.daily {
-            need(Bucket::DayMoney(day), cost);
+            self.add_to(Bucket::DayMoney(place.day), place.cost);
         }
         if limited.daily_messages {
-            need(Bucket::DayMessages(day), 1);
+            self.add_to(Bucket::DayMessages(place.day), 1);
         }
+    }
+
+    /// Adds the places that a walk may want of minutes.
+    pub fn add_minutes(&mut self, wanted: impl Iterator<Item = (i64, i64)>) {
+        for (minute, places) in wanted {
+            self.add_to(Bucket::Minute(minute), places);
+        }
+    }
+
+    fn add_to(&mut self, bucket: Bucket, amount: i64) {
+        // No ledger has more than fits: what is asked beyond it makes no difference.
+        let sum = self.0.entry(bucket).or_default();
+        *sum = sum.saturating_add(amount);
     }
 }
 
@@ -240,75 +296,93 @@ impl Needs {
 mod tests {
     use super::*;
 
-    const LIMITED: Limited = Limited { total: true, channels: 0b10, daily: false, daily_messages: true };
+    const LIMITED: Limited =
+        Limited { total: true, channels: 0b10, daily: false, daily_messages: true, per_minute: false };
+
+    fn place(channel: usize, day: i32, cost: i64) -> Place {
+        Place { channel, day, minute: 0, cost }
+    }
+
+    fn fit(balances: &Balances, channel: usize, day: i32, cost: i64) -> Fit {
+        balances.fit_money(LIMITED, &place(channel, day, cost), None)
+    }
+
+    fn granted(bucket: Bucket, amount: i64, last: bool, excess: i64) -> impl Iterator<Item = (Bucket, i64, bool, i64)> {
+        std::iter::once((bucket, amount, last, excess))
+    }
 
     #[test]
     fn an_empty_bucket_asks_until_the_ledger_said_its_last_word() {
         let mut balances = Balances::default();
-        assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Ask);
-        balances.grant(Bucket::Total, 15, true, false);
-        assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::Yes);
-        assert_eq!(balances.fit_money(LIMITED, 1, 5, 10), Fit::Ask);
-        balances.grant(Bucket::DayMessages(5), 1, true, false);
-        balances.commit(LIMITED, 0, 5, 10);
-        assert_eq!(balances.fit_money(LIMITED, 0, 5, 10), Fit::No);
-        assert_eq!(balances.fit_money(LIMITED, 0, 5, 5), Fit::Yes);
-        assert_eq!(balances.fit_message(LIMITED, 5), Fit::No);
-        assert_eq!(balances.fit_message(LIMITED, 6), Fit::Ask);
+        assert_eq!(fit(&balances, 0, 5, 10), Fit::Ask);
+        balances.grant(granted(Bucket::Total, 15, true, 0));
+        assert_eq!(fit(&balances, 0, 5, 10), Fit::Yes);
+        assert_eq!(fit(&balances, 1, 5, 10), Fit::Ask);
+        balances.grant(granted(Bucket::DayMessages(5), 1, true, 0));
+        balances.commit(LIMITED, &place(0, 5, 10));
+        assert_eq!(fit(&balances, 0, 5, 10), Fit::No);
+        assert_eq!(fit(&balances, 0, 5, 5), Fit::Yes);
+        assert_eq!(balances.fit_message(LIMITED, 5, None), Fit::No);
+        assert_eq!(balances.fit_message(LIMITED, 6, None), Fit::Ask);
     }
 
     #[test]
     fn what_is_given_back_is_spent_again_where_the_last_word_stands() {
         let mut balances = Balances::default();
-        balances.grant(Bucket::Total, 10, true, false);
-        balances.grant(Bucket::DayMessages(1), 1, false, false);
-        balances.commit(LIMITED, 0, 1, 10);
-        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::No);
-        balances.give_back(0, 1, 10);
-        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Yes);
-        assert_eq!(balances.fit_message(LIMITED, 1), Fit::Ask);
-        assert!(balances.release().iter().all(|(_, spent)| *spent == 0));
+        balances.grant(granted(Bucket::Total, 10, true, 0));
+        balances.grant(granted(Bucket::DayMessages(1), 1, false, 0));
+        balances.commit(LIMITED, &place(0, 1, 10));
+        assert_eq!(fit(&balances, 0, 1, 10), Fit::No);
+        balances.give_back(LIMITED, &place(0, 1, 10));
+        assert_eq!(fit(&balances, 0, 1, 10), Fit::Yes);
+        assert_eq!(balances.fit_message(LIMITED, 1, None), Fit::Ask);
+        assert!(balances.release(true).iter().all(|(_, spent)| *spent == 0));
         assert_eq!(balances.total, Balance::default());
     }
 
     #[test]
-    fn what_is_given_back_to_an_overdrawn_budget_is_the_ledgers() {
+    fn what_is_given_back_to_an_overdrawn_budget_makes_up_for_the_excess_first() {
         let mut balances = Balances::default();
-        balances.grant(Bucket::Total, 10, false, false);
-        balances.commit(LIMITED, 0, 1, 10);
-        balances.release();
-        balances.grant(Bucket::Total, 0, true, true);
-        balances.give_back(0, 1, 10);
-        assert_eq!((balances.total.held, balances.total.spent), (0, 0));
-        assert_eq!(balances.fit_money(LIMITED, 0, 1, 10), Fit::Ask);
+        balances.grant(granted(Bucket::Total, 10, false, 0));
+        balances.commit(LIMITED, &place(0, 1, 6));
+        balances.commit(LIMITED, &place(0, 1, 4));
+        balances.release(true);
+        balances.grant(granted(Bucket::Total, 0, true, 7));
+        let back = place(0, 1, 6);
+        assert_eq!(balances.fit_money(LIMITED, &place(0, 1, 1), Some(&back)), Fit::No);
+        balances.give_back(LIMITED, &back);
+        assert_eq!(balances.total, Balance { spent: 4, held: 0, last: true, excess: 1 });
+        assert_eq!(balances.fit_money(LIMITED, &place(0, 1, 3), Some(&place(0, 1, 4))), Fit::Yes);
+        balances.give_back(LIMITED, &place(0, 1, 4));
+        assert_eq!(balances.total, Balance { spent: 0, held: 3, last: true, excess: 0 });
     }
 
     #[test]
     fn a_release_gives_back_all_that_is_held_and_every_last_word_and_keeps_what_was_spent() {
-        let limited = Limited { total: true, channels: 1, daily: true, daily_messages: true };
+        let limited = Limited { total: true, channels: 1, daily: true, daily_messages: true, per_minute: false };
         let buckets = [Bucket::Total, Bucket::Channel(0), Bucket::DayMoney(5), Bucket::DayMessages(5)];
         let mut balances = Balances::default();
         for bucket in buckets {
-            balances.grant(bucket, 20, true, false);
+            balances.grant(granted(bucket, 20, true, 0));
         }
-        balances.commit(limited, 0, 5, 10);
+        balances.commit(limited, &place(0, 5, 10));
         for _ in 0..2 {
-            let spent: BTreeMap<_, _> = balances.release().into_iter().collect();
+            let spent: BTreeMap<_, _> = balances.release(true).into_iter().collect();
             assert_eq!(buckets.map(|bucket| spent[&bucket]), [10, 10, 10, 1]);
         }
-        for bucket in buckets {
-            let balance = balances.balance_mut(bucket);
-            assert_eq!((balance.held, balance.last), (0, false), "{bucket:?}");
+        let day = balances.days[&5];
+        for balance in [balances.total, balances.channels[0], day.money, day.messages] {
+            assert_eq!((balance.held, balance.last), (0, false));
         }
-        assert_eq!(balances.fit_money(limited, 0, 5, 10), Fit::Ask);
-        assert_eq!(balances.fit_message(limited, 5), Fit::Ask);
+        assert_eq!(balances.fit_money(limited, &place(0, 5, 10), None), Fit::Ask);
+        assert_eq!(balances.fit_message(limited, 5, None), Fit::Ask);
     }
 
     #[test]
     fn what_has_no_limit_is_counted_and_owes_nothing_once_it_has_one() {
         let mut balances = Balances::default();
-        balances.commit(Limited::default(), 0, 5, 10);
-        balances.grant(Bucket::Total, 10, true, false);
-        assert_eq!(balances.total, Balance { spent: 10, held: 10, last: true, overdrawn: false });
+        balances.commit(Limited::default(), &place(0, 5, 10));
+        balances.grant(granted(Bucket::Total, 10, true, 0));
+        assert_eq!(balances.total, Balance { spent: 10, held: 10, last: true, excess: 0 });
     }
 }

@@ -33,6 +33,10 @@ pub struct Rules {
     pub conversion_value: i64,
     /// Index of the campaign's zone.
     pub zone: u16,
+    /// Where a request asks for none.
+    pub urgency: u8,
+    /// Messages that a UTC minute may hold, where `limited.per_minute` says so.
+    pub per_minute: i64,
     pub limited: Limited,
 }
 
@@ -43,12 +47,13 @@ pub struct Limited {
     pub channels: ChannelMask,
     pub daily: bool,
     pub daily_messages: bool,
+    pub per_minute: bool,
 }
 
 impl Limited {
     /// Whether anything has a limit.
     pub fn any(self) -> bool {
-        self.total || self.channels != 0 || self.daily || self.daily_messages
+        self.total || self.channels != 0 || self.daily || self.daily_messages || self.per_minute
     }
 }
 

@@ -5,16 +5,19 @@
 
 use crate::admission::Admission;
 use crate::answer::{Decision, pack_channels};
-use crate::budget_manager::{Fit, Needs};
-use crate::campaign::Campaign;
+use crate::budget_manager::{Fit, Needs, Place};
+use crate::campaign::{Campaign, Rules};
 use crate::deduplicator::Entry;
 use crate::frequency::{Broken, Counted, DAY_S};
 use crate::messages::{Message, link_to};
+use crate::minutes::{Places, Real, Tentative, minute_of};
 use crate::permission::{MINUTE_S, Permission};
-use crate::plan::{Choice, Deferral, Plan, Slot, mask_where};
+use crate::plan::{Choice, Plan, Slot, mask_where};
+use crate::send_time::{Found, Mode, SendTime};
 use crate::shard::Shard;
 use crate::slot::slot_of;
 use crate::words::{Channel, ChannelMask, MessageState, NO_CHANNEL, NONE, Reason, Status, channels_of};
+use crate::zones::Clock;
 
 /// Where a row stands after steps 0 to 2.
 pub(crate) enum Viability {
@@ -22,6 +25,8 @@ pub(crate) enum Viability {
     /// Caps or gaps left no channel.
     Held(Broken),
     Channels(ChannelMask),
+    /// Only the ledger knows whether a minute has a place left.
+    AskLedger,
 }
 
 /// Where a row stands after steps 0 to 5.
@@ -75,7 +80,9 @@ impl Shard {
     /// Steps 0 to 5. Changes nothing but what `choice` puts off.
     fn decide(&self, admission: &Admission, choice: &mut Choice<'_>) -> Outcome {
         let campaign = &self.campaigns[admission.campaign as usize];
-        match self.viable(admission, choice) {
+        let mut places = Real::new(campaign, None);
+        match self.viable(admission, choice, &mut places) {
+            Viability::AskLedger => Outcome::AskLedger,
             Viability::Blocked(reason) => Outcome::Blocked(reason, None),
             Viability::Held(broken) => {
                 let history = &self.roster.get(admission.rows[choice.row].recipient).history;
@@ -89,7 +96,7 @@ impl Shard {
     }
 
     /// Steps 0 to 2: the channels that are left.
-    pub(crate) fn viable(&self, admission: &Admission, choice: &mut Choice<'_>) -> Viability {
+    pub(crate) fn viable(&self, admission: &Admission, choice: &mut Choice<'_>, places: &mut impl Places) -> Viability {
         let admitted = &admission.rows[choice.row];
         if let Some(reason) = admitted.standing {
             return Viability::Blocked(reason);
@@ -104,6 +111,9 @@ impl Shard {
         if candidates == 0 {
             return Viability::Blocked(Reason::NoViableChannel);
         }
+        if rules.limited.per_minute && !self.move_out_of_full_minutes(admission, choice, candidates, places) {
+            return Viability::AskLedger;
+        }
         let permitted = choice.permitted(candidates);
         if permitted == 0 {
             return Viability::Blocked(Reason::NoSendWindow);
@@ -113,45 +123,81 @@ impl Shard {
         }
         let caps = rules.caps();
         let counted = Counted::of(history, admission.now);
-        let mut first_broken = None;
+        let (mut first_broken, mut asks) = (None, false);
         let viable = mask_where(permitted, |channel| {
             let Some(broken) = counted.broken(&caps, channel, choice.planned_instant(channel)) else { return true };
             first_broken = Some(first_broken.map_or(broken, |first: Broken| first.min(broken)));
-            rules.defers && self.defer(admission, choice, &counted, channel, broken)
+            if !rules.defers {
+                return false;
+            }
+            let send_time = self.send_time(admission, choice.row, channel);
+            match deferred(rules, &counted, channel, choice.planned_instant(channel), &send_time, places) {
+                Found::At(at) => choice.defer(channel, self.slot(rules, send_time.clock, at), broken.reason()),
+                Found::Ask => asks = true,
+                Found::Nowhere => return false,
+            }
+            true
         });
         match first_broken {
+            _ if asks => Viability::AskLedger,
             Some(broken) if viable == 0 => Viability::Held(broken),
             _ => Viability::Channels(viable),
         }
     }
 
-    /// Puts a channel off to the first permitted minute that keeps caps and gap; false if there is none.
-    fn defer(
+    /// Moves every candidate whose minute is full to where step 6 has it then; false if only the ledger knows.
+    fn move_out_of_full_minutes(
         &self,
         admission: &Admission,
         choice: &mut Choice<'_>,
-        counted: &Counted,
-        channel: Channel,
-        broken: Broken,
+        candidates: ChannelMask,
+        places: &mut impl Places,
     ) -> bool {
         let rules = &self.campaigns[admission.campaign as usize].rules;
-        let clock = self.zones.clock(admission.features.zone[choice.row]);
-        let quiet = match channel {
-            Channel::Email => (0, 0),
-            _ => admission.features.quiet_hours(choice.row),
-        };
-        let permission = Permission { ends_at: rules.ends_at, window: rules.window, quiet };
-        let permitted = |from| permission.first_from(clock, from);
-        let refused = choice.planned_instant(channel);
-        let Some(at) = counted.defer(&rules.caps(), channel, refused, admission.now, permitted) else { return false };
+        for channel in channels_of(choice.permitted(candidates)) {
+            let planned = choice.planned_instant(channel);
+            match places.fit(minute_of(planned)) {
+                Fit::Yes => continue,
+                Fit::Ask => return false,
+                Fit::No => {}
+            }
+            let send_time = self.send_time(admission, choice.row, channel);
+            let found = match admission.mode {
+                Mode::BestHour { horizon } if planned < horizon => {
+                    let features = &admission.features;
+                    let weights = choice.plan.hours(channel, features.customer_type[choice.row]);
+                    send_time.in_best_hour(horizon, weights, features.spread[choice.row], places)
+                }
+                _ => send_time.first_from((minute_of(planned) + 1) * MINUTE_S, places),
+            };
+            match found {
+                Found::At(at) => choice.move_to(channel, self.slot(rules, send_time.clock, at)),
+                Found::Nowhere => choice.move_to(channel, Slot { at: NONE, day: 0, offset_minutes: 0 }),
+                Found::Ask => return false,
+            }
+        }
+        true
+    }
+
+    /// When a row's recipient may be reached on a channel.
+    fn send_time(&self, admission: &Admission, row: usize, channel: Channel) -> SendTime<'_> {
+        let rules = &self.campaigns[admission.campaign as usize].rules;
+        SendTime {
+            clock: self.zones.clock(admission.features.zone[row]),
+            permission: rules.permission(channel, admission.features.quiet_hours(row)),
+            starts_at: rules.starts_at,
+            now: admission.now,
+        }
+    }
+
+    /// An instant with its local day for the campaign and its offset for the recipient.
+    pub(crate) fn slot(&self, rules: &Rules, clock: Clock<'_>, at: i64) -> Slot {
         let campaign_offset_s = self.zones.clock(rules.zone).offset_at(at);
-        let slot = Slot {
+        Slot {
             at,
             day: (at + campaign_offset_s).div_euclid(DAY_S) as i32,
             offset_minutes: (clock.offset_at(at) / MINUTE_S) as i16,
-        };
-        choice.defer(Deferral { channel, reason: broken.reason(), slot });
-        true
+        }
     }
 
     /// Steps 7 to 10.
@@ -184,8 +230,9 @@ impl Shard {
             day: slot.day,
             cost,
             content: admission.content.clone(),
+            attempts: Vec::new(),
         };
-        campaign.balances.commit(rules.limited, channel as usize, slot.day, cost);
+        campaign.balances.commit(rules.limited, &message.place());
         campaign.tally.messages[MessageState::Scheduled as usize] += 1;
         campaign.tally.hours[message.local_hour()] += 1;
         let tally = &mut campaign.tally.channels[channel as usize];
@@ -199,7 +246,7 @@ impl Shard {
         Decision {
             message_id: self.messages.number(index, slot_of(recipient.hash)),
             status: Status::Scheduled as u8,
-            reason: choice.deferral(channel).map_or(u8::MAX, |deferral| deferral.reason as u8),
+            reason: choice.deferral(channel).map_or(u8::MAX, |reason| reason as u8),
             channel: channel as u8,
             chain,
             scheduled_at: slot.at,
@@ -216,33 +263,65 @@ impl Shard {
         let campaign = &self.campaigns[admission.campaign as usize];
         let rules = &campaign.rules;
         let mut needs = Needs::default();
+        let mut places = Tentative::new(campaign);
         for row in first..admission.rows.len() {
             let mut choice = Choice::new(row, plan);
-            let Viability::Channels(viable) = self.viable(admission, &mut choice) else { continue };
+            let Viability::Channels(viable) = self.viable(admission, &mut choice, &mut places) else { continue };
             for channel in choice.ranked(viable) {
-                needs.add(rules.limited, channel as usize, choice.slot(channel).day, rules.costs[channel as usize]);
-                if fit_money(campaign, &choice, channel) != Fit::No {
+                let place = place(rules, &choice, channel);
+                needs.add(rules.limited, &place);
+                if campaign.balances.fit_money(rules.limited, &place, None) != Fit::No {
+                    places.take(place.minute);
                     break;
                 }
             }
         }
+        needs.add_minutes(places.wanted());
         needs
     }
 }
 
-fn fit_money(campaign: &Campaign, choice: &Choice<'_>, channel: Channel) -> Fit {
-    let cost = campaign.rules.costs[channel as usize];
-    campaign.balances.fit_money(campaign.rules.limited, channel as usize, choice.slot(channel).day, cost)
+/// What a message would take of its campaign's buckets.
+fn place(rules: &Rules, choice: &Choice<'_>, channel: Channel) -> Place {
+    let (code, slot) = (channel as usize, choice.slot(channel));
+    Place { channel: code, day: slot.day, minute: minute_of(slot.at), cost: rules.costs[code] }
+}
+
+/// Where a channel goes whose instant breaks a cap or gap: the first permitted minute that keeps them.
+pub(crate) fn deferred(
+    rules: &Rules,
+    counted: &Counted,
+    channel: Channel,
+    refused: i64,
+    send_time: &SendTime<'_>,
+    places: &mut impl Places,
+) -> Found {
+    let mut asks = false;
+    let permitted = |from| match send_time.first_from(from, places) {
+        Found::At(at) => Some(at),
+        Found::Nowhere => None,
+        Found::Ask => {
+            asks = true;
+            None
+        }
+    };
+    match counted.defer(&rules.caps(), channel, refused, send_time.now, permitted) {
+        Some(at) => Found::At(at),
+        None if asks => Found::Ask,
+        None => Found::Nowhere,
+    }
 }
 
 /// Steps 3 to 5: the best viable channel that can be paid, if its day has a message left.
 fn choose(campaign: &Campaign, choice: &Choice<'_>, viable: ChannelMask) -> Outcome {
+    let limited = campaign.rules.limited;
     for channel in choice.ranked(viable) {
-        match fit_money(campaign, choice, channel) {
+        let place = place(&campaign.rules, choice, channel);
+        match campaign.balances.fit_money(limited, &place, None) {
             Fit::No => {}
             Fit::Ask => return Outcome::AskLedger,
             Fit::Yes => {
-                return match campaign.balances.fit_message(campaign.rules.limited, choice.slot(channel).day) {
+                return match campaign.balances.fit_message(limited, place.day, None) {
                     Fit::Yes => Outcome::Chosen(channel, viable),
                     Fit::No => Outcome::Blocked(Reason::DailyLimit, None),
                     Fit::Ask => Outcome::AskLedger,
@@ -263,6 +342,18 @@ fn confidence(choice: &Choice<'_>, channel: Channel, viable: ChannelMask) -> u16
             // Half of it, in ten-thousandths, rounded half up.
             ((doubled + 100_000) / 200_000) as u16
         }
+    }
+}
+
+impl Rules {
+    /// When somebody with these quiet hours may be reached on a channel.
+    pub(crate) fn permission(&self, channel: Channel, quiet: (u16, u16)) -> Permission {
+        let (window, quiet) = match channel {
+            _ if self.transactional => ((0, 0), (0, 0)),
+            Channel::Email => (self.window, (0, 0)),
+            _ => (self.window, quiet),
+        };
+        Permission { ends_at: self.ends_at, window, quiet }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::messages::{Message, marks};
+use crate::admission::QuietHours;
+use crate::budget_manager::Needs;
+use crate::fallback::Next;
+use crate::messages::{Attempt, Message, marks};
 use crate::shard::Shard;
 use crate::words::{EventStatus, EventType, MessageState};
 
@@ -50,27 +53,42 @@ fn undecided(state: MessageState) -> bool {
 impl Shard {
     /// Applies an event once: the same id again changes nothing, one for no message is not remembered.
     ///
-    /// A failure ends the message unless it was delivered, and gives back its cost, its place, its caps and its key.
-    /// Trying the next channel of its chain is delivery's part.
-    pub fn apply_event(&mut self, event: &Event<'_>, now: i64) -> EventStatus {
-        self.advance(now);
+    /// A failure ends the attempt of a message that was not delivered, and the next channel of its chain is tried. If
+    /// only the ledger knows whether that can be paid, nothing has changed: what to ask it comes back as an error.
+    pub fn apply_event(
+        &mut self,
+        event: &Event<'_>,
+        now: i64,
+        default_quiet: QuietHours,
+    ) -> Result<EventStatus, (u32, Needs)> {
+        let now = self.advance(now);
         let id = xxh3_128(event.id.as_bytes());
         if self.seen_events.contains(&id) {
-            return EventStatus::Seen;
+            return Ok(EventStatus::Seen);
         }
         let Some(index) = self.find_message(event.message) else {
-            return EventStatus::Unknown;
+            return Ok(EventStatus::Unknown);
         };
+        let &Message { recipient, channel, state, .. } = self.messages.get(index);
+        let at = event.at.min(now);
+        if fails(event.kind) && undecided(state) {
+            let next = self.next_attempt(index, now, default_quiet);
+            if let Next::AskLedger { campaign, needs } = next {
+                return Err((campaign, needs));
+            }
+            let bounced = event.kind == EventType::Bounced;
+            self.fail(index, Attempt { channel, state: MessageState::Failed, at, bounced }, &next);
+        }
         self.seen_events.insert(id);
         self.count(index, event);
-        let &Message { recipient, channel, state, .. } = self.messages.get(index);
-        if fails(event.kind) && undecided(state) {
-            self.end(index, MessageState::Failed);
+        let message = self.messages.get_mut(index);
+        if message.state == MessageState::Delivered && undecided(state) {
+            message.attempts.push(Attempt { channel, state: MessageState::Delivered, at, bounced: false });
         }
         if stops_channel(event.kind) {
             self.stop(recipient, channel, event.kind.text());
         }
-        EventStatus::Applied
+        Ok(EventStatus::Applied)
     }
 
     /// What an event says of a message's success.

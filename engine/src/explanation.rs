@@ -6,6 +6,7 @@
 use crate::admission::Admission;
 use crate::commitment::Viability;
 use crate::frequency::{Counted, DAY_S, WEEK_S};
+use crate::minutes::Real;
 use crate::plan::{Choice, Plan};
 use crate::roster::Recipient;
 use crate::shard::Shard;
@@ -70,13 +71,13 @@ impl Shard {
     /// What is read for a row that is about to be decided.
     pub(crate) fn trace(&self, admission: &Admission, plan: &Plan<'_>, row: usize) -> Trace {
         let mut choice = Choice::new(row, plan);
-        let viable = match self.viable(admission, &mut choice) {
+        let campaign = &self.campaigns[admission.campaign as usize];
+        let viable = match self.viable(admission, &mut choice, &mut Real::new(campaign, None)) {
             Viability::Channels(viable) => viable,
-            Viability::Blocked(_) | Viability::Held(_) => 0,
+            Viability::Blocked(_) | Viability::Held(_) | Viability::AskLedger => 0,
         };
         let admitted = &admission.rows[row];
         let history = &self.roster.get(admitted.recipient).history;
-        let campaign = &self.campaigns[admission.campaign as usize];
         let counted = Counted::of(history, admission.now);
         let channels = choice.ranked(choice.permitted(admission.features.candidates[row]));
         let trace = |channel: Channel| {

@@ -99,7 +99,7 @@ impl Counted {
         channel: Channel,
         refused: i64,
         now: i64,
-        permitted: impl Fn(i64) -> Option<i64>,
+        mut permitted: impl FnMut(i64) -> Option<i64>,
     ) -> Option<i64> {
         if caps.daily == 0 || caps.weekly == 0 {
             return None;

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use crate::budget_manager::Place;
+use crate::minutes::minute_of;
 use crate::slot::{message_number, slot_of_message};
 use crate::words::{Channel, MessageState};
 
@@ -27,6 +29,18 @@ fn index_of(link: NonZeroU32) -> u32 {
     link.get() - 1
 }
 
+/// What became of a delivery try on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub channel: Channel,
+    /// Delivered or failed.
+    pub state: MessageState,
+    /// When, seconds since the epoch.
+    pub at: i64,
+    /// Whether it failed because the address bounced.
+    pub bounced: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Message {
     pub recipient: u32,
@@ -48,9 +62,23 @@ pub struct Message {
     pub cost: i64,
     /// What delivery gets; one copy a request.
     pub content: Option<Arc<[u8]>>,
+    /// Those that ended, in order.
+    pub attempts: Vec<Attempt>,
 }
 
 impl Message {
+    /// What it takes of its campaign's buckets.
+    pub fn place(&self) -> Place {
+        let (channel, minute) = (self.channel as usize, minute_of(self.scheduled_at));
+        Place { channel, day: self.day, minute, cost: self.cost }
+    }
+
+    /// Whether it has an instant.
+    pub fn is_live(&self) -> bool {
+        use MessageState::{Cancelled, Expired, Failed};
+        !matches!(self.state, Failed | Cancelled | Expired)
+    }
+
     /// The hour of the recipient's day that it is scheduled for.
     pub fn local_hour(&self) -> usize {
         ((self.scheduled_at + i64::from(self.offset_minutes) * 60).rem_euclid(24 * 3600) / 3600) as usize
@@ -90,6 +118,10 @@ impl Messages {
         let sequence = number & ((1 << INCARNATION_SHIFT) - 1);
         let index = sequence.checked_sub(1).filter(|index| *index < self.list.len() as u64)? as u32;
         (self.number(index, slot_of_message(number)) == number).then_some(index)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.list.iter()
     }
 
     pub fn len(&self) -> usize {

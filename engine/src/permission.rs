@@ -56,6 +56,11 @@ impl Permission {
         None
     }
 
+    /// Whether a minute, counted from any local midnight, is permitted by window and quiet hours.
+    pub fn permits(&self, local_minute: i64) -> bool {
+        self.wait_minutes(local_minute.rem_euclid(DAY_MINUTES)) == 0
+    }
+
     /// 0 if the minute of the day is permitted, else how long the first rule that forbids it does so.
     fn wait_minutes(&self, minute_of_day: i64) -> i64 {
         let (start, end) = self.window;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, NONE, Reason};
+use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, CustomerType, NONE, Reason};
 
 /// What the kernels worked out, rows of CHANNEL_COUNT.
 pub struct Plan<'a> {
@@ -16,7 +16,12 @@ pub struct Plan<'a> {
     pub order: &'a [u8],
     /// Score plus boost in billionths.
     pub values: &'a [i64],
+    /// Not rows, but [CHANNEL_COUNT, customer types, 24]: how much each local hour weighs.
+    pub hour_weights: &'a [f64],
 }
+
+/// Customer types times hours of the day.
+const HOUR_CELLS: usize = CustomerType::ALL.len() * 24;
 
 impl Plan<'_> {
     /// Whether every column has `rows` rows of channels and names only channels.
@@ -25,6 +30,13 @@ impl Plan<'_> {
         [self.instants.len(), self.days.len(), self.offsets.len(), self.order.len(), self.values.len()]
             .iter()
             .all(|length| *length == cells)
+            && self.hour_weights.len() == CHANNEL_COUNT * HOUR_CELLS
+    }
+
+    /// The weights of the local hours for a channel and a customer type.
+    pub fn hours(&self, channel: Channel, customer_type: u8) -> &[f64] {
+        let start = channel as usize * HOUR_CELLS + usize::from(customer_type) * 24;
+        &self.hour_weights[start..start + 24]
     }
 }
 
@@ -39,34 +51,35 @@ pub struct Slot {
     pub offset_minutes: i16,
 }
 
-/// A channel that goes later than planned.
+/// A channel that goes at another time than the kernels found.
 #[derive(Clone, Copy, Debug)]
-pub struct Deferral {
-    pub channel: Channel,
-    /// What the planned instant would have broken.
-    pub reason: Reason,
-    pub slot: Slot,
+struct Move {
+    channel: Channel,
+    slot: Slot,
+    /// For a deferral, what the instant before it would have broken; else its minute was full.
+    reason: Option<Reason>,
 }
 
-/// One row of a plan, with what the walk has put off.
+/// One row of a plan, with what the walk has moved.
 pub struct Choice<'a> {
     pub row: usize,
-    plan: &'a Plan<'a>,
-    deferrals: SmallVec<[Deferral; 2]>,
+    pub plan: &'a Plan<'a>,
+    moves: SmallVec<[Move; 2]>,
 }
 
 impl<'a> Choice<'a> {
     pub fn new(row: usize, plan: &'a Plan<'a>) -> Self {
-        Choice { row, plan, deferrals: SmallVec::new() }
+        Choice { row, plan, moves: SmallVec::new() }
     }
 
     fn at(&self, channel: Channel) -> usize {
         self.row * CHANNEL_COUNT + channel as usize
     }
 
-    /// What the kernels found for a channel; NONE where no minute is permitted.
+    /// When step 6 has a message go on a channel; NONE where no minute is permitted. Deferrals come after it.
     pub fn planned_instant(&self, channel: Channel) -> i64 {
-        self.plan.instants[self.at(channel)]
+        let moved = self.moves.iter().find(|step| step.channel == channel && step.reason.is_none());
+        moved.map_or_else(|| self.plan.instants[self.at(channel)], |step| step.slot.at)
     }
 
     /// The channels of `candidates` with a permitted minute.
@@ -74,21 +87,28 @@ impl<'a> Choice<'a> {
         mask_where(candidates, |channel| self.planned_instant(channel) != NONE)
     }
 
-    /// Has a channel go at another time than planned.
-    pub fn defer(&mut self, deferral: Deferral) {
-        self.deferrals.push(deferral);
+    /// Has a channel go at another time, since the minute that was found is full.
+    pub fn move_to(&mut self, channel: Channel, slot: Slot) {
+        self.moves.push(Move { channel, slot, reason: None });
     }
 
-    pub fn deferral(&self, channel: Channel) -> Option<&Deferral> {
-        self.deferrals.iter().find(|deferral| deferral.channel == channel)
+    /// Has a channel go later than planned, which would have broken the rule `reason`.
+    pub fn defer(&mut self, channel: Channel, slot: Slot, reason: Reason) {
+        self.moves.push(Move { channel, slot, reason: Some(reason) });
+    }
+
+    /// Why a channel goes later than planned, if it does.
+    pub fn deferral(&self, channel: Channel) -> Option<Reason> {
+        self.moves.iter().filter(|step| step.channel == channel).find_map(|step| step.reason)
     }
 
     /// When a message would go on a channel that has a permitted minute.
     pub fn slot(&self, channel: Channel) -> Slot {
         let at = self.at(channel);
-        self.deferral(channel).map_or_else(
+        let moved = self.moves.iter().rev().find(|step| step.channel == channel);
+        moved.map_or_else(
             || Slot { at: self.plan.instants[at], day: self.plan.days[at], offset_minutes: self.plan.offsets[at] },
-            |deferral| deferral.slot,
+            |step| step.slot,
         )
     }
 

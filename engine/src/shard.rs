@@ -44,10 +44,17 @@ impl Shard {
         self.latest
     }
 
-    /// Creates a campaign or replaces its rules; what it did is kept.
+    /// Creates a campaign or replaces its rules; what it did is kept. Its slices must have been given back.
     pub fn put_campaign(&mut self, rules: Rules) {
         match self.campaign_index.get(&rules.id) {
-            Some(index) => self.campaigns[*index as usize].rules = rules,
+            Some(index) => {
+                let campaign = &mut self.campaigns[*index as usize];
+                if rules.limited.per_minute && !campaign.rules.limited.per_minute {
+                    let theirs = self.messages.iter().filter(|message| message.campaign == *index && message.is_live());
+                    campaign.balances.minutes.recount(theirs.map(|message| message.place().minute));
+                }
+                campaign.rules = rules;
+            }
             None => {
                 self.campaign_index.insert(rules.id.clone(), self.campaigns.len() as u32);
                 self.campaigns.push(Campaign { rules, ..Campaign::default() });
@@ -154,7 +161,7 @@ impl Shard {
         channel.messages -= 1;
         channel.committed -= message.cost;
         tally.hours[message.local_hour()] -= 1;
-        campaign.balances.give_back(message.channel as usize, message.day, message.cost);
+        campaign.balances.give_back(campaign.rules.limited, &message.place());
         self.roster.get_mut(message.recipient).history.remove(index);
     }
 

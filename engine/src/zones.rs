@@ -56,6 +56,16 @@ impl Clock<'_> {
         self.span_at(instant).0
     }
 
+    /// The first instant from the segment of `since` on at which the clock has reached a local time: its first
+    /// occurrence where it exists, the end of the gap where it is skipped.
+    pub fn reaches(&self, wall: i64, since: i64) -> i64 {
+        let mut segment = self.begins.partition_point(|begin| *begin <= since) - 1;
+        while self.begins.get(segment + 1).is_some_and(|next| wall >= next + i64::from(self.offsets[segment])) {
+            segment += 1;
+        }
+        self.begins[segment].max(wall - i64::from(self.offsets[segment]))
+    }
+
     /// The offset at an instant, and when the next one begins.
     pub fn span_at(&self, instant: i64) -> (i64, i64) {
         let next = self.begins.partition_point(|begin| *begin <= instant);

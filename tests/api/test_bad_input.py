@@ -168,8 +168,6 @@ def test_what_is_not_built_yet_is_refused_in_words(client: httpx.Client) -> None
         assert "Idempotency-Key" in problem["detail"]
     problem = problem_of(client.post("/send?dry_run=true", json=body), 400)
     assert "query" in problem["detail"]
-    problem = problem_of(client.put("/campaigns/c", json={"limits": {"per_minute": 5}}), 400)
-    assert problem["errors"] == [{"path": "/limits/per_minute", "message": "is not built yet: leave it out"}]
 
 
 def test_requests_over_the_bound_are_a_429(fronts: Callable[..., Front]) -> None:

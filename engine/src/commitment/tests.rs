@@ -48,6 +48,7 @@ struct Columns {
     offsets: Vec<i16>,
     order: Vec<u8>,
     values: Vec<i64>,
+    hour_weights: Vec<f64>,
 }
 
 impl Columns {
@@ -58,6 +59,7 @@ impl Columns {
             offsets: vec![0; rows * CHANNEL_COUNT],
             order: [1, 0, 2, 3, 4, 5, 6].repeat(rows),
             values: [300_000_000, 500_000_000, 0, 0, 0, 0, 0].repeat(rows),
+            hour_weights: vec![1.0; CHANNEL_COUNT * 2 * 24],
         }
     }
 
@@ -68,6 +70,7 @@ impl Columns {
             offsets: &self.offsets,
             order: &self.order,
             values: &self.values,
+            hour_weights: &self.hour_weights,
         }
     }
 }
@@ -98,7 +101,7 @@ fn the_walk_stops_for_the_ledger_and_goes_on_where_it_stopped() {
     let needs = shard.commit(&mut admission, &columns.plan());
     assert_eq!(needs.map(|needs| needs.0.into_iter().collect::<Vec<_>>()), Some(vec![(Bucket::Total, 15)]));
     assert!(admission.answer.status.is_empty());
-    shard.campaigns[0].balances.grant(Bucket::Total, 12, true, false);
+    shard.campaigns[0].balances.grant([(Bucket::Total, 12, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     assert_eq!(reasons(&admission), [None, None, Some(Reason::OverBudget)]);
     assert_eq!(shard.campaigns[0].balances.total.held, 2);
@@ -111,7 +114,7 @@ fn a_channel_that_is_passed_over_is_asked_for_again() {
     let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
     let columns = Columns::of(1);
     assert!(shard.commit(&mut admission, &columns.plan()).is_some());
-    shard.campaigns[0].balances.grant(Bucket::Channel(1), 0, true, false);
+    shard.campaigns[0].balances.grant([(Bucket::Channel(1), 0, true, 0)].into_iter());
     let needs = shard.commit(&mut admission, &columns.plan()).map(|needs| needs.0.into_keys().collect::<Vec<_>>());
     assert_eq!(needs, Some(vec![Bucket::Channel(0), Bucket::Channel(1)]));
 }
@@ -132,7 +135,7 @@ fn opting_out_cancels_what_waits_and_frees_its_place() {
     let part = part(&["c-1"]);
     let columns = Columns::of(1);
     let mut admission = shard.admit(&part, (0, 0)).unwrap();
-    shard.campaigns[0].balances.grant(Bucket::Total, 5, true, false);
+    shard.campaigns[0].balances.grant([(Bucket::Total, 5, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     let mut opting_out = part.clone();
     opting_out.recipients.columns.given[0] = given::PREFERENCES;
@@ -162,7 +165,7 @@ fn money_that_comes_back_is_told_once_and_other_rules_keep_what_was_spent() {
     let limited = Limited { total: true, ..Limited::default() };
     let mut shard = shard(limited);
     let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
-    shard.campaigns[0].balances.grant(Bucket::Total, 5, true, false);
+    shard.campaigns[0].balances.grant([(Bucket::Total, 5, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
     let rules = shard.campaigns[0].rules.clone();
     shard.put_campaign(rules);
@@ -179,8 +182,8 @@ fn a_day_without_a_message_left_blocks_even_where_another_channel_has_another_da
     let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
     let mut columns = Columns::of(1);
     columns.days[Channel::Email as usize] += 1;
-    shard.campaigns[0].balances.grant(Bucket::DayMessages(20_833), 0, true, false);
-    shard.campaigns[0].balances.grant(Bucket::DayMessages(20_834), 1, false, false);
+    shard.campaigns[0].balances.grant([(Bucket::DayMessages(20_833), 0, true, 0)].into_iter());
+    shard.campaigns[0].balances.grant([(Bucket::DayMessages(20_834), 1, false, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     assert_eq!(reasons(&admission), [Some(Reason::DailyLimit)]);
 }
@@ -190,12 +193,12 @@ fn rows_that_are_given_up_keep_what_they_opted_out_of_and_its_effect() {
     let mut shard = shard(Limited { total: true, ..Limited::default() });
     let columns = Columns::of(1);
     let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
-    shard.campaigns[0].balances.grant(Bucket::Total, 5, true, false);
+    shard.campaigns[0].balances.grant([(Bucket::Total, 5, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     let mut opting_out = part(&["c-2", "c-1"]);
     opting_out.recipients.columns.given[1] |= given::PREFERENCES;
     opting_out.recipients.columns.opt_out[1] = Channel::Sms.bit();
-    shard.campaigns[0].balances.release();
+    shard.campaigns[0].balances.release(true);
     let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
     assert!(shard.commit(&mut admission, &Columns::of(2).plan()).is_some());
     shard.abandon(&mut admission);

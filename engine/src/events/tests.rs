@@ -26,12 +26,14 @@ fn with_message(state: MessageState) -> (Shard, u64) {
         day: 0,
         cost: COST,
         content: None,
+        attempts: Vec::new(),
     };
+    let place = message.place();
     let index = shard.messages.add(message);
     let entry = Entry { at: 0, message: index, key: 0, channel: Channel::Email, counted: true };
     shard.roster.get_mut(recipient).history.insert(entry);
     let campaign = &mut shard.campaigns[0];
-    campaign.balances.commit(campaign.rules.limited, 0, 0, COST);
+    campaign.balances.commit(campaign.rules.limited, &place);
     campaign.tally.messages[state as usize] = 1;
     campaign.tally.hours[0] = 1;
     let channel = &mut campaign.tally.channels[0];
@@ -43,8 +45,8 @@ fn with_message(state: MessageState) -> (Shard, u64) {
 
 fn apply(shard: &mut Shard, kind: EventType, message: u64) -> MessageState {
     let event = Event { id: kind.text(), kind, message, value: None, at: 0 };
-    assert_eq!(shard.apply_event(&event, 0), EventStatus::Applied);
-    assert_eq!(shard.apply_event(&event, 0), EventStatus::Seen);
+    assert_eq!(shard.apply_event(&event, 0, (0, 0)), Ok(EventStatus::Applied));
+    assert_eq!(shard.apply_event(&event, 0, (0, 0)), Ok(EventStatus::Seen));
     shard.messages.get(0).state
 }
 

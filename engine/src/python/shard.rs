@@ -1,6 +1,6 @@
 //! Shard and Admission as Python sees them.
 
-use numpy::PyReadonlyArray2;
+use numpy::{PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -55,6 +55,8 @@ struct RulesInput {
     limits_channels: ChannelMask,
     limits_daily: bool,
     limits_daily_messages: bool,
+    per_minute: Option<i64>,
+    urgency: u8,
 }
 
 impl From<RulesInput> for Rules {
@@ -77,11 +79,14 @@ impl From<RulesInput> for Rules {
             window: input.window,
             conversion_value: input.conversion_value,
             zone: input.zone,
+            urgency: input.urgency,
+            per_minute: input.per_minute.unwrap_or_default(),
             limited: Limited {
                 total: input.limits_total,
                 channels: input.limits_channels,
                 daily: input.limits_daily,
                 daily_messages: input.limits_daily_messages,
+                per_minute: input.per_minute.is_some(),
             },
         }
     }
@@ -126,43 +131,48 @@ impl Shard {
     fn commit(
         &mut self,
         admission: &mut Admission,
+        hour_weights: PyReadonlyArray3<'_, f64>,
         instants: PyReadonlyArray2<'_, i64>,
         days: PyReadonlyArray2<'_, i32>,
         offsets: PyReadonlyArray2<'_, i16>,
         order: PyReadonlyArray2<'_, u8>,
         values: PyReadonlyArray2<'_, i64>,
-    ) -> PyResult<Option<Vec<(u8, i32, i64)>>> {
+    ) -> PyResult<Option<Vec<Amount>>> {
         let plan = Plan {
             instants: instants.as_slice()?,
             days: days.as_slice()?,
             offsets: offsets.as_slice()?,
             order: order.as_slice()?,
             values: values.as_slice()?,
+            hour_weights: hour_weights.as_slice()?,
         };
         if !plan.fits(admission.inner.rows.len()) {
-            return Err(PyValueError::new_err("the plan's columns need a row of 7 for each recipient"));
+            return Err(PyValueError::new_err(
+                "the plan's columns need a row of 7 for each recipient, and the hours weights [7, 2, 24]",
+            ));
         }
-        Ok(self.inner.commit(&mut admission.inner, &plan).map(|needs| {
-            needs.0.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()
-        }))
+        Ok(self.inner.commit(&mut admission.inner, &plan).map(|needs| amounts(needs.0)))
     }
 
     fn abandon(&mut self, admission: &mut Admission) {
         self.inner.abandon(&mut admission.inner);
     }
 
-    fn grant(&mut self, campaign_id: &str, grants: Vec<(u8, i32, i64, bool, bool)>) -> PyResult<()> {
+    fn grant(&mut self, campaign_id: &str, grants: Vec<(u8, i64, i64, bool, i64)>) -> PyResult<()> {
         let balances = &mut self.campaign_mut(campaign_id)?.balances;
-        for (kind, key, amount, last, overdrawn) in grants {
-            let bucket = Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))?;
-            balances.grant(bucket, amount, last, overdrawn);
-        }
+        let grants: Vec<_> = grants
+            .into_iter()
+            .map(|(kind, key, amount, last, excess)| {
+                let bucket = Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))?;
+                Ok((bucket, amount, last, excess))
+            })
+            .collect::<PyResult<_>>()?;
+        balances.grant(grants.into_iter());
         Ok(())
     }
 
-    fn release(&mut self, campaign_id: &str) -> PyResult<Vec<(u8, i32, i64)>> {
-        let spent = self.campaign_mut(campaign_id)?.balances.release();
-        Ok(spent.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect())
+    fn release(&mut self, campaign_id: &str, to_ask: bool) -> PyResult<Vec<Amount>> {
+        Ok(amounts(self.campaign_mut(campaign_id)?.balances.release(to_ask)))
     }
 
     fn take_freed(&mut self) -> Vec<String> {
@@ -202,17 +212,26 @@ impl Shard {
         self.inner.erase(id, now)
     }
 
-    fn apply_events(&mut self, events: Vec<(String, u8, String, Option<i64>, i64)>, now: i64) -> PyResult<Vec<u8>> {
-        events
-            .iter()
-            .map(|(id, kind, message, value, at)| {
-                let kind = EventType::from_code(*kind).ok_or_else(|| PyValueError::new_err("no such event type"))?;
-                // No message has the number 0, so a malformed id is unknown.
-                let message = message_from_text(message).unwrap_or_default();
-                let event = Event { id, kind, message, value: *value, at: *at };
-                Ok(self.inner.apply_event(&event, now) as u8)
-            })
-            .collect()
+    fn apply_events(
+        &mut self,
+        events: Vec<(String, u8, String, Option<i64>, i64)>,
+        now: i64,
+    ) -> PyResult<(Vec<u8>, Option<Question>)> {
+        let mut statuses = Vec::with_capacity(events.len());
+        for (id, kind, message, value, at) in &events {
+            let kind = EventType::from_code(*kind).ok_or_else(|| PyValueError::new_err("no such event type"))?;
+            // No message has the number 0, so a malformed id is unknown.
+            let message = message_from_text(message).unwrap_or_default();
+            let event = Event { id, kind, message, value: *value, at: *at };
+            match self.inner.apply_event(&event, now, self.default_quiet) {
+                Ok(status) => statuses.push(status as u8),
+                Err((campaign, needs)) => {
+                    let id = self.inner.campaigns[campaign as usize].rules.id.clone();
+                    return Ok((statuses, Some((id, amounts(needs.0)))));
+                }
+            }
+        }
+        Ok((statuses, None))
     }
 
     fn cancel(&mut self, message_id: &str) -> Option<bool> {
@@ -296,8 +315,24 @@ impl Shard {
         dict.set_item("cost", message.cost)?;
         let chain: Vec<u8> = crate::answer::unpack_channels(message.chain).map(|channel| channel as u8).collect();
         dict.set_item("chain", PyList::new(py, chain)?)?;
+        let attempts: Vec<_> = message
+            .attempts
+            .iter()
+            .map(|attempt| (attempt.channel as u8, attempt.state as u8, attempt.at, attempt.bounced))
+            .collect();
+        dict.set_item("attempts", attempts)?;
         Ok(dict)
     }
+}
+
+/// An amount of a bucket: (kind, key, amount).
+type Amount = (u8, i64, i64);
+
+/// What to ask the ledger for, and of which campaign.
+type Question = (String, Vec<Amount>);
+
+fn amounts(amounts: impl IntoIterator<Item = (Bucket, i64)>) -> Vec<Amount> {
+    amounts.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()
 }
 
 fn channel_of(code: Option<u8>) -> PyResult<Option<Channel>> {

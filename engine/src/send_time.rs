@@ -1,0 +1,179 @@
+//! Send time: the instant of a message where the minutes that the kernels found may be full.
+//!
+//! The rule (contract, section 4, step 6): a minute that `per_minute` has filled is not permitted. High urgency takes
+//! the first permitted minute that has a place; normal and low the hour of highest weight that has one, of equals the
+//! earliest, and in it the minute that the recipient's spread points at or, where that is full, the next one of the
+//! hour, from its last on to its first; where no hour has one, the first after. What was asked for by `send_at` and is
+//! full goes to the next permitted minute. `kernels.send_time` finds the same for whole columns while nothing is full.
+
+use crate::minutes::{Places, minute_of};
+use crate::permission::{MINUTE_S, Permission, minute_from};
+use crate::zones::Clock;
+
+const HOUR_S: i64 = 3600;
+
+/// Seconds after a clock change in which local times may repeat; as in `kernels.local_hours`.
+const CHANGE_REACH_S: i64 = 90_000;
+
+/// How a send time is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Asked for, or at once.
+    Fixed,
+    /// The first permitted minute.
+    First,
+    /// A minute of the best hour before this instant.
+    BestHour { horizon: i64 },
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    At(i64),
+    Nowhere,
+    /// Only the ledger knows.
+    Ask,
+}
+
+/// Whoever may get a message, from when on.
+#[derive(Clone, Copy, Debug)]
+pub struct SendTime<'a> {
+    pub clock: Clock<'a>,
+    pub permission: Permission,
+    pub starts_at: Option<i64>,
+    pub now: i64,
+}
+
+impl SendTime<'_> {
+    /// The minute under way, or the first of the period.
+    pub fn first_minute(&self) -> i64 {
+        match self.starts_at {
+            Some(starts_at) if starts_at > self.now => minute_from(starts_at),
+            _ => minute_of(self.now) * MINUTE_S,
+        }
+    }
+
+    /// The first permitted minute with a place, of those that begin at or after `from`.
+    pub fn first_from(&self, from: i64, places: &mut impl Places) -> Found {
+        use crate::budget_manager::Fit;
+        let mut from = from;
+        while let Some(minute) = self.permission.first_from(self.clock, from) {
+            let (place, open) = (minute_of(minute), places.next_open(minute_of(minute)));
+            if open > place {
+                from = open * MINUTE_S;
+                continue;
+            }
+            match places.fit(place) {
+                Fit::Yes => return Found::At(minute.max(self.now)),
+                Fit::Ask => return Found::Ask,
+                Fit::No => from = minute + MINUTE_S,
+            }
+        }
+        Found::Nowhere
+    }
+
+    /// A minute of the best hour with a place before `horizon`, else the first after.
+    pub fn in_best_hour(&self, horizon: i64, weights: &[f64], spread: u64, places: &mut impl Places) -> Found {
+        use crate::budget_manager::Fit;
+        for wall in self.hours_by_weight(horizon, weights) {
+            let minutes = self.minutes_of_hour(wall, horizon);
+            let (Some(first), Some(last)) = (minutes.first(), minutes.last()) else { continue };
+            if places.next_open(*first) > *last {
+                continue;
+            }
+            let start = (spread % minutes.len() as u64) as usize;
+            for minute in minutes[start..].iter().chain(&minutes[..start]) {
+                match places.fit(*minute) {
+                    Fit::Yes => return Found::At((minute * MINUTE_S).max(self.now)),
+                    Fit::Ask => return Found::Ask,
+                    Fit::No => {}
+                }
+            }
+        }
+        self.first_from(self.first_minute().max(minute_from(horizon)), places)
+    }
+
+    /// The local seconds at which hours begin that may have a minute before `horizon`: the best first, of equals the
+    /// earliest.
+    fn hours_by_weight(&self, horizon: i64, weights: &[f64]) -> Vec<i64> {
+        let hour_of = |instant: i64| (instant + self.clock.offset_at(instant)).div_euclid(HOUR_S);
+        let first = hour_of(self.first_minute()) - CHANGE_REACH_S / HOUR_S;
+        let last = hour_of(horizon) + CHANGE_REACH_S / HOUR_S;
+        let weight = |hour: &i64| weights.get(hour.rem_euclid(24) as usize).copied().unwrap_or_default();
+        let mut hours: Vec<i64> = (first..=last).collect();
+        hours.sort_by(|one, other| weight(other).total_cmp(&weight(one)));
+        hours.into_iter().map(|hour| hour * HOUR_S).collect()
+    }
+
+    /// The permitted minutes of a local hour before `horizon`, full or not, in minutes since the epoch. A wall time
+    /// that is skipped stands for the first minute after the gap, one that comes twice for its first occurrence.
+    fn minutes_of_hour(&self, wall: i64, horizon: i64) -> Vec<i64> {
+        let first_minute = self.first_minute();
+        let upper = self.permission.ends_at.map_or(horizon, |ends_at| horizon.min(ends_at));
+        let mut minutes = Vec::with_capacity(60);
+        let mut before = None;
+        for wall in (wall..wall + HOUR_S).step_by(MINUTE_S as usize) {
+            let minute = minute_of(self.clock.reaches(wall, first_minute - CHANGE_REACH_S));
+            let begin = minute * MINUTE_S;
+            if before != Some(minute) && (first_minute..upper).contains(&begin) {
+                let local = (begin + self.clock.offset_at(begin)).div_euclid(MINUTE_S);
+                if self.permission.permits(local) {
+                    minutes.push(minute);
+                }
+            }
+            before = Some(minute);
+        }
+        minutes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::minutes::tests::campaign;
+    use crate::minutes::{Minutes, Real};
+    use crate::zones::Zones;
+
+    const NOON: i64 = 12 * HOUR_S;
+
+    fn send_time(zones: &Zones, now: i64, window: (u16, u16)) -> SendTime<'_> {
+        let permission = Permission { ends_at: None, window, quiet: (21 * 60, 8 * 60) };
+        SendTime { clock: zones.clock(0), permission, starts_at: None, now }
+    }
+
+    fn filled(full: impl Iterator<Item = i64>, open: i64) -> Minutes {
+        let mut minutes = Minutes::default();
+        for minute in full {
+            minutes.grant(minute, 0, true, 0);
+        }
+        minutes.grant(open, 1, false, 0);
+        minutes
+    }
+
+    #[test]
+    fn a_full_minute_gives_way_to_the_next_over_the_night() {
+        let zones = Zones::default();
+        let minutes = filled(12 * 60..21 * 60, 32 * 60);
+        let found = send_time(&zones, NOON + 7, (0, 0)).first_from(NOON, &mut Real::new(&campaign(minutes), None));
+        assert_eq!(found, Found::At(32 * HOUR_S));
+        let asking = filled(12 * 60..13 * 60, 0);
+        let found = send_time(&zones, NOON, (0, 0)).first_from(NOON, &mut Real::new(&campaign(asking), None));
+        assert_eq!(found, Found::Ask);
+    }
+
+    #[test]
+    fn the_hour_goes_round_before_the_next_best_is_taken() {
+        let zones = Zones::default();
+        let mut weights = [0.2; 24];
+        weights[18] = 1.0;
+        let best = |minutes: Minutes| {
+            let campaign = campaign(minutes);
+            let mut places = Real::new(&campaign, None);
+            send_time(&zones, NOON, (0, 0)).in_best_hour(NOON + 24 * HOUR_S, &weights, 59, &mut places)
+        };
+        assert_eq!(best(filled(18 * 60 + 59..19 * 60, 18 * 60)), Found::At(18 * HOUR_S));
+        assert_eq!(best(filled(18 * 60..19 * 60, 12 * 60 + 59)), Found::At(NOON + 59 * 60));
+        let all = (12 * 60..21 * 60).chain(32 * 60..36 * 60);
+        assert_eq!(best(filled(all, 36 * 60)), Found::At(36 * HOUR_S));
+    }
+}
