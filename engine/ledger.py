@@ -31,7 +31,8 @@ MINUTE = 4
 """The kind of the buckets that are minutes."""
 
 FULL_MINUTES_MAX = 7 * 1440
-"""How many full minutes after one that is asked for an answer tells of, so that none is asked for in vain."""
+"""How many full minutes on either side of one that was asked for an answer tells of, so that they are not asked for in
+vain one by one."""
 
 PLENTY = 4
 """With plenty left, a grant is up to so many times what was asked for, to save the next calls."""
@@ -244,7 +245,7 @@ class BudgetLedger:
         entry.kept = {
             bucket: held - spent.get(bucket, entry.spent[bucket]) + entry.spent[bucket]
             for bucket, held in entry.held.items()
-            if bucket[0] == MINUTE
+            if bucket[0] == MINUTE and held
         }
         self.report(shard, incarnation, campaign_id, spent)
         entry.asking = sequence
@@ -255,10 +256,11 @@ class BudgetLedger:
     ) -> Grants:
         """The second half: grants what the shard needs.
 
-        A bucket is granted less than asked, and marked as the last there is, only if no other shard holds any of
-        it; where one does, nothing is granted and `ShardUnavailable` says so. The mark holds until the shard
+        A bucket is marked as the last there is if nothing of it is left then, with the ledger or another shard. It is
+        granted less than asked only so; where another shard holds some, nothing is granted and `ShardUnavailable` says
+        so. The mark holds until the shard
         gives its grant back. Of minutes it is granted more than it needs: those that it held before and nobody else
-        got, and the word about all that are full right after one that is.
+        got, and the word about all that are full right before and after one that is.
         """
         self._check_life(shard, incarnation)
         account = self._account(campaign_id)
@@ -270,13 +272,15 @@ class BudgetLedger:
             raise ShardUnavailable(f"The rest of the budget of {campaign_id!r} is with shard {names}.")
         grants: Grants = {}
         for bucket, need in needs.items():
-            amount = _size(need, self._free(account, bucket), self._shards)
-            grants[bucket] = Slice(amount, amount < need, account.excess(bucket))
+            free = self._free(account, bucket)
+            amount = _size(need, free, self._shards)
+            last = amount < need or (amount == free and not account.outstanding[bucket])
+            grants[bucket] = Slice(amount, last, account.excess(bucket))
         for bucket, kept in entry.kept.items():
             if bucket not in grants and (amount := min(kept, account.free(bucket) or 0)) > 0:
                 grants[bucket] = Slice(amount, False, 0)
         entry.kept = {}
-        grants |= _full_after(account, grants)
+        grants |= _full_around(account, grants)
         for bucket, (amount, _, _) in grants.items():
             entry.held[bucket] = amount
             account.outstanding[bucket] += amount
@@ -343,15 +347,16 @@ def _size(need: int, free: int, shards: int) -> int:
     return max(need, min(PLENTY * need, free // (2 * shards)))
 
 
-def _full_after(account: _Account, grants: Grants) -> Grants:
-    """The minutes that nobody has a place in any more, right after the latest full one among the grants."""
+def _full_around(account: _Account, grants: Grants) -> Grants:
+    """The minutes around the full ones among the grants that nobody has a place in any more."""
     full: Grants = {}
-    minute = max((key for (kind, key), slice_ in grants.items() if kind == MINUTE and not slice_.amount), default=None)
-    for following in () if minute is None else range(minute + 1, minute + FULL_MINUTES_MAX):
-        bucket = (MINUTE, following)
-        if bucket in grants or account.outstanding[bucket] or account.free(bucket) != 0:
-            break
-        full[bucket] = Slice(0, True, account.excess(bucket))
+    for kind, asked in [bucket for bucket, slice_ in grants.items() if bucket[0] == MINUTE and not slice_.amount]:
+        for step in (-1, 1):
+            for distance in range(1, FULL_MINUTES_MAX):
+                bucket = (kind, asked + step * distance)
+                if bucket in grants or bucket in full or account.outstanding[bucket] or account.free(bucket) != 0:
+                    break
+                full[bucket] = Slice(0, True, account.excess(bucket))
     return full
 
 

@@ -69,3 +69,15 @@ async def test_the_same_person_from_many_senders_at_once_gets_one_message(outrea
     person = make_recipient("once-and-only")
     outcomes = await send_from_clients(outreach, "once", [person] * 64, CLIENTS)
     assert outcomes == Counter(scheduled=1, duplicate=63)
+
+
+async def test_a_minute_never_holds_more_and_none_is_left_open(outreach: AsyncOutreach, cluster: Cluster) -> None:
+    await put(outreach, "minutes", urgency="high", limits={"per_minute": 7})
+    quiet = {"preferences": {"quiet_hours": {"start": "00:00", "end": "00:00"}}}
+    people = [{**make_recipient(f"minutes-{index}", "sms"), **quiet} for index in range(400)]
+    assert await send_from_clients(outreach, "minutes", people, CLIENTS) == Counter(scheduled=400)
+    known = [await outreach.recipient(person["id"]) or {} for person in people]
+    minutes = Counter(message["scheduled_at"][:16] for one in known for message in one["messages"])
+    assert sorted(minutes.values(), reverse=True) == [7] * 57 + [1]
+    assert minutes[max(minutes)] == 1  # the last one: there is no gap before it
+    assert await cluster.ledger.audit.remote() == []

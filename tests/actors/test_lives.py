@@ -45,7 +45,7 @@ async def test_rules_that_are_not_in_force_yet_wait_for_money(start: Start) -> N
     assert not waiting.done()
     shards[0].hung.clear()
     await shards[0].register()
-    assert await waiting == {(0, 0): (20, False, False)}
+    assert await waiting == {(0, 0): (20, True, 0)}
 
 
 async def test_a_recall_of_a_dead_holder_waits_for_its_next_life(start: Start) -> None:
