@@ -13,6 +13,7 @@ from collections import Counter
 from types import SimpleNamespace as Record
 
 from tests import reference_views as views
+from tests.reference_learning import Learning
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
@@ -49,6 +50,7 @@ class Reference:
 
     def __init__(self, settings: dict) -> None:
         self.settings = settings
+        self.learning = Learning(settings)
         self.gaps = {c: round(settings["min_gap_hours"][c] * HOUR) for c in CHANNELS}
         self.campaigns: dict[str, Record] = {}
         self.people: dict[str, Record] = {}
@@ -286,11 +288,9 @@ class Reference:
     def zone(self, campaign: Record, person: Record) -> str:
         return person.profile.get("timezone", campaign.zone)
 
-    def weights(self, person: Record, channel: str) -> tuple[float, ...]:
+    def weights(self, campaign: Record, person: Record, channel: str) -> tuple[float, ...]:
         """The channel's 24 hour weights for this person."""
-        table = self.settings["best_hours"]
-        best = table[person.profile.get("customer_type", "new")][channel]
-        return tuple(1.0 if hour in best else table["weight_elsewhere"] for hour in range(24))
+        return self.learning.weights(campaign.id, person.profile.get("customer_type", "new"), channel)
 
     def place(self, campaign: Record, person: Record, channel: str) -> tuple:
         quiet = person.profile.get("preferences", {}).get("quiet_hours", self.settings["quiet_hours"])
@@ -310,15 +310,14 @@ class Reference:
             t = max(instant(options["send_at"]), now) if "send_at" in options else now
             return t if permitted(place, t) else None
         urgency, seed = options.get("urgency", campaign.urgency), spread(person.id, campaign.id)
-        return send_time(place, urgency, self.weights(person, channel), seed, now)
+        return send_time(place, urgency, self.weights(campaign, person, channel), seed, now)
 
     def value(self, campaign: Record, person: Record, channel: str, options: dict, now: int) -> int:
         """Score plus boost in units of 1e-9, so that rounding noise never decides."""
-        tables, profile, weights = self.settings, person.profile, self.weights(person, channel)
-        prior, rate = tables["engagement"]["prior_deliveries"], tables["engagement"]["rate"][channel]
+        tables, profile, weights = self.settings, person.profile, self.weights(campaign, person, channel)
         factors = {
             "customer_type": tables["customer_type"][profile.get("customer_type", "new")][channel],
-            "engagement": prior * rate / prior,  # nothing is learned yet
+            "engagement": self.learning.smoothed(campaign, person, channel, now),
             "device": tables["device"][profile.get("device", "unknown")][channel],
             "urgency": tables["urgency"][options.get("urgency", campaign.urgency)][channel],
             "time_of_day": weights[local_time(now, self.zone(campaign, person)).hour] / max(weights),
@@ -349,6 +348,9 @@ class Reference:
             state="scheduled",
             cost=campaign.costs[choice["channel"]],
             happened=set(),
+            zone=self.zone(campaign, person),
+            delivered=None,
+            engaged=None,
             **choice,
         )
         self.messages[message.id] = message
@@ -380,6 +382,8 @@ class Reference:
         self.events_seen.add(event["id"])
         if event["type"] in POSITIVE:
             message.happened |= {event["type"], "delivered"}
+            # Open: what is said to happen later happens now.
+            self.learning.note(message, event["type"], min(instant(event["at"]), now) if "at" in event else now)
             if message.state in LIVE:  # Open: what was cancelled stays cancelled; the event is counted.
                 message.state = "delivered"
         if event["type"] in FAILURES and message.state in LIVE and message.state != "delivered":
@@ -390,6 +394,9 @@ class Reference:
             campaign = self.campaigns[message.campaign]
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
         return "applied"
+
+    def set_clock(self, now: int) -> None:
+        self.learning.publish(self.campaigns, now)
 
     # ---- reading ------------------------------------------------------------------------------------------
 

@@ -18,6 +18,13 @@ pub struct Event<'a> {
     pub at: i64,
 }
 
+/// What an event newly says of its message's success.
+#[derive(Clone, Copy, Debug)]
+pub struct Success {
+    pub delivered: bool,
+    pub engaged: bool,
+}
+
 /// The marks that an event of a kind sets.
 fn marks_of(kind: EventType) -> u8 {
     use marks::{CLICKED, CONVERTED, DELIVERED, ENGAGED, OPENED};
@@ -53,7 +60,7 @@ impl Shard {
     /// A failure ends the message unless it was delivered, and gives back its cost, its place, its caps and its key.
     /// Trying the next channel of its chain is delivery's part.
     pub fn apply_event(&mut self, event: &Event<'_>, now: i64) -> EventStatus {
-        self.advance(now);
+        let now = self.advance(now);
         let id = xxh3_128(event.id.as_bytes());
         if self.seen_events.contains(&id) {
             return EventStatus::Seen;
@@ -62,7 +69,7 @@ impl Shard {
             return EventStatus::Unknown;
         };
         self.seen_events.insert(id);
-        self.count(index, event);
+        self.count(index, event, now);
         let &Message { recipient, channel, state, .. } = self.messages.get(index);
         if fails(event.kind) && undecided(state) {
             self.end(index, MessageState::Failed);
@@ -74,12 +81,20 @@ impl Shard {
     }
 
     /// What an event says of a message's success.
-    fn count(&mut self, index: u32, event: &Event<'_>) {
+    fn count(&mut self, index: u32, event: &Event<'_>, now: i64) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         let tally = &mut campaign.tally;
         let new = marks_of(event.kind) & !message.marks;
         message.marks |= new;
+        let success = Success { delivered: new & marks::DELIVERED != 0, engaged: new & marks::ENGAGED != 0 };
+        if success.delivered || success.engaged {
+            let (channel, at) = (message.channel, event.at.min(now));
+            let own = self.roster.get_mut(message.recipient).engagement.get_or_insert_default();
+            own.add(channel, success, at, self.decay);
+            let hourly = campaign.engagement.get_or_insert_default();
+            hourly.add(channel, message.local_hour(), success, at, self.decay);
+        }
         let channel = &mut tally.channels[message.channel as usize];
         if new & marks::DELIVERED != 0 {
             channel.delivered += 1;
