@@ -206,10 +206,9 @@ class Counting(Reference):
 
 def test_duels_learn_enough_to_decide_otherwise() -> None:
     changed: Counter[str] = Counter()
-    for seed in range(3):
+    for seed in range(5):
         system = Counting(DEFAULTS)
         fight(seed, steps=200, system=system)
         changed += system.changed
-    print(changed)
     assert changed["time"] >= 50
-    assert changed["order"] >= 100
+    assert changed["order"] >= 200
