@@ -1,4 +1,5 @@
-"""The budget ledger: one actor, the authority for campaigns, their money and the manual clock.
+"""The budget ledger: one actor, the authority for campaigns, their money and the manual clock. It also publishes what
+shards learn from each other (`actors.publications`).
 
 Requests for money of one campaign are answered one after the other. Where less is free than a shard needs, the
 others are asked to give back what they hold (`actors.recalls`); what a shard held that died counts as spent, what
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from actors.changes import Changes, Course
+from actors.publications import Publications
 from actors.recalls import Births, Recalls
 from actors.shard_link import ActorLink, ShardLink
 from actors.standing import Demand, Registration, Standing
@@ -49,6 +52,9 @@ class Ledger:
         self._acquiring: dict[tuple[int, str], tuple[tuple[int, int], asyncio.Task[Grants]]] = {}
         self._recalls = Recalls(self._book, links, self._births, timeouts.recall)
         self._changes = Changes(self._book, links, self._births, timeouts.answer)
+        self._publications = Publications(settings, links, timeouts.learning)
+        self._publishing: asyncio.Task[None] | None = None
+        self._one_move = asyncio.Lock()
 
     async def settings(self) -> Settings:
         """The configuration that this cluster was started with."""
@@ -61,10 +67,12 @@ class Ledger:
         incarnation = self._book.incarnation(shard) + 1
         lost = self._book.register(shard, incarnation)
         self._births.register(shard)
+        if self._publishing is None and self._settings.clock == "system":
+            self._publishing = asyncio.create_task(self._publications.publish_for_ever(_system_time, asyncio.sleep))
         standings = [course.standing for course in self._courses.values() if course.standing is not None]
         if lost:
             logger.warning("shard %d died holding slices, which count as spent: %s", shard, lost)
-        return Registration(incarnation, standings, lost)
+        return Registration(incarnation, standings, self._publications.latest, lost)
 
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.
@@ -139,16 +147,25 @@ class Ledger:
         return self._now
 
     async def set_clock(self, now: int) -> None:
-        """Moves the manual clock. Raises `Conflict` if that would be backwards."""
-        if now < self._now:
-            raise Conflict(f"The clock stands at {Instant(self._now).write()} and does not go back.")
-        self._now = now
+        """Moves the manual clock, and publishes what was learned until then.
+
+        Raises `Conflict` if that would be backwards.
+        """
+        async with self._one_move:
+            if now < self._now:
+                raise Conflict(f"The clock stands at {Instant(self._now).write()} and does not go back.")
+            await self._publications.publish(now)
+            self._now = now
 
     def _course(self, campaign_id: str) -> Course:
         course = self._courses.get(campaign_id)
         if course is None or course.standing is None:
             raise UnknownCampaign(campaign_id)
         return course
+
+
+def _system_time() -> int:
+    return int(time.time())
 
 
 class LedgerActor(Ledger):

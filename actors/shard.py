@@ -1,8 +1,9 @@
 """One shard: an actor around the orchestrator, which decides for the recipients of some slots.
 
 Two threads come in. The main one decides, and does everything else, one call after the other; the ledger's may
-only recall slices, and must get through while the main one waits for the ledger. A fair lock, the turn, keeps them
-apart: recalls happen between two parts, or while a decision waits for money.
+only recall slices and exchange what is learned, and must get through while the main one waits for the ledger. A fair
+lock, the turn, keeps them apart: recalls and publications happen between two parts, or while a decision waits for
+money. A part that waits is decided by what was published when it began.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
 from actors.shard_link import NAMESPACE
-from actors.standing import Demand, Part, Registration, Report, Standing
+from actors.standing import Demand, Part, Publication, Registration, Report, Standing
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from engine.budget_manager import Grants
 from engine.errors import MadanSaraError, ShardUnavailable
 from engine.event import Event
+from engine.learning import Learned
 from engine.orchestrator import Orchestrator
 from engine.settings import Settings
 from engine.status import Tally
@@ -66,6 +68,8 @@ class Shard:
         self._fault = "it did not start yet"
         self._next_try = 0.0
         self._ledger: Any = None
+        self._publication: Publication | None = None
+        """The latest that this process heard of, in whatever life."""
         self._begin()
 
     # ---- deciding, on the main thread -------------------------------------------------------------------
@@ -156,13 +160,26 @@ class Shard:
 
     @ray.method(concurrency_group="ledger")
     def release(self, campaign_id: str, sequence: int) -> Report:
-        """On the ledger's thread."""
+        """On the ledger's thread, as are the next two."""
         life = self._life
         if life is None:
             raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
         life.link.wait_until_granted(campaign_id, sequence, self._timeouts.release)
         with self._turn:
             return self._report(life, campaign_id)
+
+    @ray.method(concurrency_group="ledger")
+    def learned(self, now: int) -> Learned:
+        life = self._life
+        if life is None:
+            raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
+        with self._turn:
+            return life.core.learned(now)
+
+    @ray.method(concurrency_group="ledger")
+    def publish(self, publication: Publication) -> None:
+        with self._turn:
+            self._hear(publication, self._life)
 
     # ---- inside -----------------------------------------------------------------------------------------
 
@@ -190,7 +207,9 @@ class Shard:
             life = _Life(registration.incarnation, core, link)
             for standing in registration.standings:
                 self._put(life, standing)
-            self._life = life
+            with self._turn:
+                self._hear(registration.publication, life)
+                self._life = life
         except Exception as error:
             logger.exception("shard %d cannot start", self._index)
             self._fault = f"cannot start: {error}"
@@ -211,6 +230,13 @@ class Shard:
             life.core.put_campaign(standing.campaign, standing.paused)
             life.link.versions[campaign_id] = standing.version
             life.frozen.discard(campaign_id)
+
+    def _hear(self, publication: Publication, life: _Life | None) -> None:
+        """Keeps the later of two publications, and has the life decide by it. With the turn."""
+        if self._publication is None or publication.number > self._publication.number:
+            self._publication = publication
+        if life is not None:
+            life.core.publish(self._publication.figures)
 
     def _report(self, life: _Life, campaign_id: str) -> Report:
         spent = life.core.release(campaign_id)

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import ray
 
 from actors.answers import answer_of
-from actors.standing import Report, Standing
+from actors.standing import Publication, Report, Standing
 from actors.timeouts import Timeouts
 from engine.errors import ShardUnavailable
+from engine.learning import Learned
 
 __all__ = ["NAMESPACE", "ActorLink", "ShardLink", "shard_name"]
 
@@ -37,6 +38,12 @@ class ShardLink(Protocol):
     async def thaw(self, campaign_id: str) -> None:
         """Ends a `freeze`."""
 
+    async def learned(self, now: int) -> Learned:
+        """What the shard has learned."""
+
+    async def publish(self, publication: Publication) -> None:
+        """From now on the shard decides by this, unless it knows a later one."""
+
 
 class ActorLink:
     """A `ShardLink` to the named actor."""
@@ -61,6 +68,13 @@ class ActorLink:
 
     async def thaw(self, campaign_id: str) -> None:
         await self._call("thaw", self._timeouts.answer, campaign_id)
+
+    async def learned(self, now: int) -> Learned:
+        learned: Learned = await self._call("learned", self._timeouts.answer, now)
+        return learned
+
+    async def publish(self, publication: Publication) -> None:
+        await self._call("publish", self._timeouts.answer, publication)
 
     async def _call(self, method: str, timeout_s: float, *arguments: object) -> Any:
         if self._actor is None:

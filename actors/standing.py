@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.budget_manager import Bucket
+from engine.learning import Figures
 from engine.model import Campaign
 
-__all__ = ["Demand", "Part", "Registration", "Report", "Standing"]
+__all__ = ["Demand", "Part", "Publication", "Registration", "Report", "Standing"]
 
 Part = tuple[str, bytes]
 """A campaign's id, and the recipients of a request that are one shard's (`_core.Request.part`)."""
@@ -44,10 +45,18 @@ class Report(NamedTuple):
     """How many it ever made, cancelled ones included."""
 
 
+class Publication(NamedTuple):
+    """What all shards decide by until the next one; of two the one with the higher number is later."""
+
+    number: int
+    figures: Figures
+
+
 class Registration(NamedTuple):
     """What a shard needs to begin a life."""
 
     incarnation: int
     standings: list[Standing]
+    publication: Publication
     lost: dict[str, dict[Bucket, int]]
     """By campaign: slices that the life before held, and that count as spent now."""

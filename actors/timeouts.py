@@ -1,6 +1,6 @@
 """How long each caller waits, as inequalities: whoever waits for others outlasts them.
 
-RELEASE < recall < acquire,   ATTEMPTS x acquire < answer
+RELEASE < recall < acquire,   ATTEMPTS x acquire < answer,   RELEASE < learning,   2 x learning < answer
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ class Timeouts:
     """The ledger for the other shards to give their slices back."""
     release: float
     """A shard that is asked for a slice back, for that slice to arrive."""
+    learning: float
+    """The ledger for all shards to say what they learned, and again for them to hear what is published."""
 
     @classmethod
     def of(cls, settings: Settings) -> Timeouts:
         """The timeouts of a configuration."""
         answer = settings.limits.shard_timeout_ms / 1000
-        return cls(answer=answer, acquire=0.45 * answer, recall=0.3 * answer, release=0.2 * answer)
+        return cls(
+            answer=answer, acquire=0.45 * answer, recall=0.3 * answer, release=0.2 * answer, learning=0.3 * answer
+        )

@@ -179,9 +179,10 @@ class Admission:
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
 
-    def __new__(cls, incarnation: int, quiet_start: int, quiet_end: int, zones: Zones) -> Shard:
+    def __new__(cls, incarnation: int, quiet_start: int, quiet_end: int, half_life_s: float, zones: Zones) -> Shard:
         """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
-        hours are those of recipients who name none, as minutes of the day."""
+        hours are those of recipients who name none, as minutes of the day. After the half-life, in seconds, a message
+        counts half for engagement."""
 
     def put_campaign(self, rules: Rules) -> None:
         """Creates a campaign or replaces its rules; balances and counts are kept. Reads attributes of `rules`."""
@@ -226,6 +227,10 @@ class Shard:
     def tally(self, campaign_id: str) -> Tally:
         """What a campaign did here; see `engine.status.build_status`."""
 
+    def learned(self, now: int) -> list[tuple[str, npt.NDArray[np.float64]]]:
+        """Of each campaign with events: f64[2, 7, 24], messages delivered and engaged by channel and local hour,
+        weighed by their age at `now`."""
+
     def merge_profiles(self, part: bytes) -> None:
         """Keeps the profiles of a part without deciding; cancels what waits on channels opted out of."""
 
@@ -252,7 +257,9 @@ class Shard:
         `failed` and `bounced` end the attempt of a message that was not delivered: its cost and its place are free
         again, and it goes on to the first channel of its chain that passes suppression, caps, gap and budget, or is
         failed. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,
-        with the type as the reason, and cancel what waits there."""
+        with the type as the reason, and cancel what waits there. The first event of success counts the message as
+        delivered, the first but `delivered` as engaged, on its channel and at its local hour then, with the weight of
+        `at`; what lies ahead happens now."""
 
     def cancel(self, message_id: str) -> bool | None:
         """Cancels a message: False, and nothing is changed, if it does not wait any more; None if there is none."""

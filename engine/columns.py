@@ -32,6 +32,12 @@ class Features(NamedTuple):
     """[n], how many channels are preferred."""
     spread: npt.NDArray[np.uint64]
     """[n], the hash that places a recipient within an hour."""
+    counts_row: npt.NDArray[np.uint32]
+    """[n], the row of the recipient's own counts in the next two; 0, all zeros, of those who have none."""
+    delivered: npt.NDArray[np.float64]
+    """[m, 7], messages of the recipient's that were delivered, decayed to now; m is 1 more than who has any."""
+    engaged: npt.NDArray[np.float64]
+    """[m, 7], the same of those answered. May exceed what was delivered: it may be younger."""
 
     @classmethod
     def of(cls, admission: Admission) -> Features:

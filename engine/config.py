@@ -36,6 +36,7 @@ __all__ = [
     "device_table",
     "engagement_rates",
     "factor_weights",
+    "half_life_s",
     "is_loopback",
     "load_settings",
     "quiet_minutes",
@@ -109,8 +110,13 @@ def engagement_rates(settings: Settings) -> Float64:
     return _row(settings.engagement.rate)
 
 
+def half_life_s(settings: Settings) -> float:
+    """Seconds after which a message counts half."""
+    return settings.engagement.half_life_days * 86_400
+
+
 def best_hour_weights(settings: Settings) -> Float64:
-    """float64[7, 2, 24]: by channel, customer type and local hour, in (0, 1]."""
+    """float64[7, 2, 24]: by channel, customer type and local hour, in (0, 1], before anything is learned."""
     table = settings.best_hours
     weights = np.full((len(CHANNELS), len(CUSTOMER_TYPES), 24), table.weight_elsewhere, dtype=np.float64)
     for row, customer_type in enumerate(CUSTOMER_TYPES):

@@ -14,6 +14,7 @@ import msgspec
 from engine._core import CHANNELS, REASONS, STATUSES, Admission
 from engine.channel_selector import ChannelSelector
 from engine.columns import Features
+from engine.learning import CampaignFigures
 from engine.model import Budget
 from engine.money import format_amount
 from engine.rules import UNLISTED_TIER, Rules
@@ -52,11 +53,16 @@ class Trace(TypedDict):
 
 
 def explanations(
-    admission: Admission, features: Features, rules: Rules, selector: ChannelSelector, traces: list[Trace]
+    admission: Admission,
+    features: Features,
+    rules: Rules,
+    figures: CampaignFigures,
+    selector: ChannelSelector,
+    traces: list[Trace],
 ) -> list[str]:
     """The explanation of each row as JSON; `null` for rows that were not decided."""
     texts = [
-        msgspec.json.encode(_Row(admission, features, rules, selector, row, trace).explanation()).decode()
+        msgspec.json.encode(_Row(admission, features, rules, figures, selector, row, trace).explanation()).decode()
         for row, trace in enumerate(traces)
     ]
     return texts + ["null"] * (len(admission) - len(traces))
@@ -70,6 +76,7 @@ class _Row:
         admission: Admission,
         features: Features,
         rules: Rules,
+        figures: CampaignFigures,
         selector: ChannelSelector,
         row: int,
         trace: Trace,
@@ -78,7 +85,7 @@ class _Row:
         self.rules = rules
         self.trace = trace
         self.budget = rules.campaign.budget or Budget()
-        self.factors, self.boosts = selector.factors(admission, features, rules, row)
+        self.factors, self.boosts = selector.factors(admission, features, rules, figures, row)
         self.weights = selector.named_weights
         self.reason = None if trace["status"] == SCHEDULED or trace["reason"] is None else REASONS[trace["reason"]]
         self.traced = {CHANNELS[channel["channel"]]: channel for channel in trace["channels"]}

@@ -15,6 +15,7 @@ from engine.budget_manager import Bucket, Grants
 from engine.config import Settings, default_settings
 from engine.errors import Conflict, UnknownCampaign
 from engine.event import Event, decode_events
+from engine.learning import Learning
 from engine.ledger import BudgetLedger, Limits
 from engine.model import Campaign, decode_campaign
 from engine.orchestrator import Orchestrator
@@ -50,9 +51,16 @@ class Engine:
         self.ledger = BudgetLedger(shards)
         self.router = Router(shards)
         self.shards = [Orchestrator(INCARNATION, self.settings, _LocalLedger(self, shard)) for shard in range(shards)]
+        self._learning = Learning(self.settings)
         self._campaigns: dict[str, tuple[Campaign, bool]] = {}
         for shard in range(shards):
             self.ledger.register(shard, INCARNATION)
+
+    def set_clock(self, now: int) -> None:
+        """Publishes what all shards have learned until then, as a move of the manual clock does."""
+        figures = self._learning.figures([shard.learned(now) for shard in self.shards], now)
+        for shard in self.shards:
+            shard.publish(figures)
 
     def put_campaign(self, body: bytes | dict[str, Any], campaign_id: str | None = None) -> Campaign:
         """Creates or replaces a campaign. Raises `RequestError`; `Conflict` for a change that messages forbid."""

@@ -8,6 +8,8 @@
 
 Steps 3 and 6 do not depend on what earlier rows of the batch decided, so they are worked out for all rows at once
 (kernels); the others are walked row by row in request order (Rust core). Time is an argument: `now` of the part.
+
+Of what other shards learned a decision knows what was published last (`engine.learning`).
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from engine._core import EVENT_STATUSES, EVENT_TYPES, Shard, Zones
 from engine.budget_manager import Bucket, BudgetManager, Ledger
 from engine.channel_selector import ChannelSelector
 from engine.columns import Features
-from engine.config import Settings, channel_gaps, quiet_minutes
+from engine.config import Settings, channel_gaps, half_life_s, quiet_minutes
 from engine.deduplicator import Deduplicator
 from engine.errors import Conflict, UnknownCampaign
 from engine.event import Event
 from engine.explanation import explanations
+from engine.learning import Figures, Learned, Learning
 from engine.model import Campaign, CampaignLimits
 from engine.rules import Rules, rules_of
 from engine.send_time_scheduler import SendTimeScheduler
@@ -39,10 +42,11 @@ class Orchestrator:
     def __init__(self, incarnation: int, settings: Settings, ledger: Ledger) -> None:
         """`incarnation` numbers the lives of this shard: no message id is given twice while it only grows."""
         self._settings = settings
-        self._shard = Shard(incarnation, *quiet_minutes(settings), Zones(*zone_tables()))
+        self._shard = Shard(incarnation, *quiet_minutes(settings), half_life_s(settings), Zones(*zone_tables()))
+        self._figures = Learning(settings).figures([], 0)
         self._rules: dict[str, Rules] = {}
         self._deduplicator = Deduplicator(self._shard)
-        self._send_time_scheduler = SendTimeScheduler(settings)
+        self._send_time_scheduler = SendTimeScheduler()
         self._channel_selector = ChannelSelector(settings)
         self.budget_manager = BudgetManager(self._shard, ledger)
 
@@ -53,15 +57,15 @@ class Orchestrator:
         """
         admission = self._deduplicator.admit(part)
         rules = self._rules[admission.campaign_id]
+        figures = self._figures.of(rules.id)
         features = Features.of(admission)
-        times = self._send_time_scheduler.plan(admission, features, rules)
-        ranking = self._channel_selector.rank(admission, features, rules)
-        hour_weights = self._send_time_scheduler.hour_weights
-        self.budget_manager.commit(admission, hour_weights, times, ranking, rules.id)
+        times = self._send_time_scheduler.plan(admission, features, rules, figures)
+        ranking = self._channel_selector.rank(admission, features, rules, figures)
+        self.budget_manager.commit(admission, figures.hour_weights, times, ranking, rules.id)
         traces = admission.traces()
         if traces is None:
             return admission.answer([])
-        return admission.answer(explanations(admission, features, rules, self._channel_selector, traces))
+        return admission.answer(explanations(admission, features, rules, figures, self._channel_selector, traces))
 
     def put_campaign(self, campaign: Campaign, paused: bool) -> None:
         """Creates a campaign or replaces its rules; what it did so far is kept."""
@@ -122,6 +126,14 @@ class Orchestrator:
             further, question = self._shard.apply_events(rows[len(statuses) :], now)
             statuses += further
         return [EVENT_STATUSES[status] for status in statuses]
+
+    def learned(self, now: int) -> Learned:
+        """What this shard has learned, for all to know."""
+        return Learned(now, dict(self._shard.learned(now)))
+
+    def publish(self, figures: Figures) -> None:
+        """From now on decisions go by these figures; before the first time, by the tables."""
+        self._figures = figures
 
     def cancel(self, message_id: str) -> dict[str, Any] | None:
         """Cancels a message that still waits; the message, or None if there is none.

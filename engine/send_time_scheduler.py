@@ -2,8 +2,9 @@
 
 The rule (contract, section 4, step 6): a minute is permitted if it is in the campaign's period and send window and
 outside the recipient's quiet hours, which never hold e-mail. High urgency takes the first permitted minute; normal
-and low take the local hour of highest weight within 24 and 72 hours and spread recipients over its permitted
-minutes; `send_at` replaces the choice, not the permissions; transactional messages know only the period.
+and low take the local hour of highest weight within 24 and 72 hours, as weights are published (`engine.learning`), and
+spread recipients over its permitted minutes; `send_at` replaces the choice, not the permissions; transactional
+messages know only the period.
 
 The arithmetic is `kernels.send_times`, for all recipients and channels of a part in one call.
 """
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from engine._core import Admission
 from engine.columns import Features
-from engine.config import Settings, best_hour_weights
+from engine.learning import CampaignFigures
 from engine.rules import Rules
 from kernels import HIGH, LOW, NONE, NORMAL, TRANSACTIONAL, send_times
 
@@ -36,12 +37,9 @@ class Times(NamedTuple):
 
 
 class SendTimeScheduler:
-    """Finds send times by the configured best hours."""
+    """Finds send times by what is published of the hours."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.hour_weights = best_hour_weights(settings)
-
-    def plan(self, admission: Admission, features: Features, rules: Rules) -> Times:
+    def plan(self, admission: Admission, features: Features, rules: Rules, figures: CampaignFigures) -> Times:
         """The instants of a message to each recipient on each candidate channel."""
         count = len(admission)
         times = Times(
@@ -60,7 +58,7 @@ class SendTimeScheduler:
             features.quiet_end,
             features.customer_type,
             features.spread,
-            self.hour_weights,
+            figures.hour_weights,
             *rules.window,
             *rules.period,
             rules.zone,

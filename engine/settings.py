@@ -13,6 +13,8 @@ __all__ = ["MINUTE_PATTERN", "Settings"]
 MINUTE_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+Rate = Annotated[float, Meta(gt=0, le=1)]
+PriorDeliveries = Annotated[float, Meta(gt=0, le=1_000_000)]
 Hour = Annotated[int, Meta(ge=0, le=23)]
 Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 Amount = Annotated[str, Meta(pattern=AMOUNT_PATTERN)]
@@ -74,11 +76,24 @@ class UrgencyTable(_Table, frozen=True):
     high: ChannelShares
 
 
-class Engagement(_Table, frozen=True):
-    """The prior of the smoothed engagement rate: p per channel, and k, what it weighs in deliveries."""
+class EngagementRates(_Table, frozen=True):
+    """A rate above 0 for each channel: hour weights are shares of it."""
 
-    prior_deliveries: Annotated[float, Meta(gt=0, le=1_000_000)]
-    rate: ChannelShares
+    email: Rate
+    sms: Rate
+    whatsapp: Rate
+    instagram: Rate
+    facebook: Rate
+    linkedin: Rate
+    twitter: Rate
+
+
+class Engagement(_Table, frozen=True):
+    """How counts decay, and the prior of the smoothed rate: p per channel, and k, what it weighs in deliveries."""
+
+    half_life_days: Annotated[float, Meta(ge=0.01, le=36_500)]
+    prior_deliveries: PriorDeliveries
+    rate: EngagementRates
 
 
 class ChannelHours(_Table, frozen=True):
@@ -94,7 +109,8 @@ class ChannelHours(_Table, frozen=True):
 
 
 class BestHours(_Table, frozen=True):
-    weight_elsewhere: Annotated[float, Meta(gt=0, le=1)]
+    weight_elsewhere: Rate
+    prior_deliveries: PriorDeliveries
     new: ChannelHours
     existing: ChannelHours
 

@@ -26,6 +26,7 @@ from numba.core import caching
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 INTEGER = numba.types.int64
+NUMBER = numba.types.float64
 
 
 def column(dtype: str, dimensions: int = 1) -> Any:

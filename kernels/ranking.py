@@ -2,6 +2,8 @@
 
 Score = w0 · customer type + w1 · engagement + w2 · device + w3 · urgency + w4 · time of day, each factor in
 [0, 1], summed left to right in float64. The i-th (from 0) of n preferred channels adds 0.10 · (n - i) / n.
+Engagement is a smoothed rate of the recipient's own messages: (k · p + engaged) / (k + delivered), at most 1, p being
+the channel's rate over everybody and k what it weighs in deliveries.
 Order: tier lower first, value higher first, cost lower first, then channel order.
 
 Formula: contract, section 4, step 3.
@@ -10,7 +12,7 @@ Formula: contract, section 4, step 3.
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import INTEGER, column, inner, kernel, out, whole
+from kernels.jit import INTEGER, NUMBER, column, inner, kernel, out, whole
 from kernels.words import CHANNEL_COUNT, NO_CHANNEL, NOT_PREFERRED
 from kernels.zones import clock_from, offset_at, zone_tables
 
@@ -29,6 +31,11 @@ def _time_of_day(weights: NDArray[np.float64]) -> NDArray[np.float64]:
                 for hour in range(24):
                     factors[channel, customer_type, hour] = weights[channel, customer_type, hour] / highest
     return factors
+
+
+@inner
+def _engagement(prior_deliveries: float, rate: float, delivered: float, engaged: float) -> float:
+    return min((prior_deliveries * rate + engaged) / (prior_deliveries + delivered), 1.0)
 
 
 @inner
@@ -66,7 +73,8 @@ def _order(
 @kernel(
     INTEGER,
     column("uint8"), column("uint8"), column("uint8"), column("uint16"), column("uint8", 2), column("uint8"),
-    column("float64"), column("float64", 2), column("float64"), column("float64", 2), column("float64"),
+    column("uint32"), column("float64", 2), column("float64", 2),
+    column("float64"), column("float64", 2), NUMBER, column("float64"), column("float64", 2), column("float64"),
     column("float64", 3), column("int64"), column("int64"),
     column("int64"), column("int32"), column("int32"),
     out("uint8", 2), out("int64", 2),
@@ -75,22 +83,32 @@ def _rank(
     now: int,
     candidates: NDArray[np.uint8], customer_type: NDArray[np.uint8], device: NDArray[np.uint8],
     zone: NDArray[np.uint16], preference_rank: NDArray[np.uint8], preference_count: NDArray[np.uint8],
+    counts_row: NDArray[np.uint32], delivered: NDArray[np.float64], engaged: NDArray[np.float64],
     factor_weights: NDArray[np.float64], customer_type_factors: NDArray[np.float64],
-    engagement_factors: NDArray[np.float64], device_factors: NDArray[np.float64],
+    prior_deliveries: float, rates: NDArray[np.float64], device_factors: NDArray[np.float64],
     urgency_factors: NDArray[np.float64], hour_weights: NDArray[np.float64],
     tiers: NDArray[np.int64], costs: NDArray[np.int64],
     begins: NDArray[np.int64], offsets: NDArray[np.int32], starts: NDArray[np.int32],
     out_order: NDArray[np.uint8], out_value: NDArray[np.int64],
 ) -> None:  # fmt: skip
     time_of_day = _time_of_day(hour_weights)
+    everybodys = np.empty(CHANNEL_COUNT, np.float64)
+    for channel in range(CHANNEL_COUNT):
+        everybodys[channel] = _engagement(prior_deliveries, rates[channel], 0.0, 0.0)
     for i in range(candidates.shape[0]):
         clock = clock_from(begins, offsets, starts, whole(zone[i]), now)
         hour = (now + offset_at(clock, now)) // _HOUR % 24
         preferred = whole(preference_count[i])
+        counts = whole(counts_row[i])
         for channel in range(CHANNEL_COUNT):
+            engagement = everybodys[channel]
+            if counts != 0:
+                engagement = _engagement(
+                    prior_deliveries, rates[channel], delivered[counts, channel], engaged[counts, channel]
+                )
             value = (
                 factor_weights[0] * customer_type_factors[customer_type[i], channel]
-                + factor_weights[1] * engagement_factors[channel]
+                + factor_weights[1] * engagement
                 + factor_weights[2] * device_factors[device[i], channel]
                 + factor_weights[3] * urgency_factors[channel]
                 + factor_weights[4] * time_of_day[channel, customer_type[i], hour]
@@ -110,9 +128,13 @@ def rank(
     zone: NDArray[np.uint16],
     preference_rank: NDArray[np.uint8],
     preference_count: NDArray[np.uint8],
+    counts_row: NDArray[np.uint32],
+    delivered: NDArray[np.float64],
+    engaged: NDArray[np.float64],
     factor_weights: NDArray[np.float64],
     customer_type_factors: NDArray[np.float64],
-    engagement_factors: NDArray[np.float64],
+    prior_deliveries: float,
+    rates: NDArray[np.float64],
     device_factors: NDArray[np.float64],
     urgency_factors: NDArray[np.float64],
     hour_weights: NDArray[np.float64],
@@ -134,9 +156,12 @@ def rank(
         zone: u16[n], index into `ZONE_NAMES`.
         preference_rank: u8[n, 7], the place (from 0) a channel has among the preferred, else `NOT_PREFERRED`.
         preference_count: u8[n], how many channels are preferred.
+        counts_row: u32[n], below m: the row of `delivered` and `engaged` that is the recipient's; 0 without counts.
+        delivered, engaged: f64[m, 7], the recipients' own messages, weighed by age; not negative. Row 0 is not read.
         factor_weights: f64[5], of customer type, engagement, device, urgency and time of day.
         customer_type_factors: f64[2, 7].
-        engagement_factors: f64[7], the rate of the channel over all recipients.
+        prior_deliveries: k, above 0: how many deliveries the channel's rate weighs.
+        rates: f64[7], p, the channel's rate over all recipients, in [0, 1].
         device_factors: f64[4, 7].
         urgency_factors: f64[7], the row of the request's urgency.
         hour_weights: f64[7, 2, 24], by channel, customer type and local hour. Not NaN; a factor is the weight
@@ -151,6 +176,7 @@ def rank(
     """
     _rank(
         now, candidates, customer_type, device, zone, preference_rank, preference_count,
-        factor_weights, customer_type_factors, engagement_factors, device_factors, urgency_factors,
+        counts_row, delivered, engaged,
+        factor_weights, customer_type_factors, prior_deliveries, rates, device_factors, urgency_factors,
         hour_weights, tiers, costs, *zone_tables(), out_order, out_value,
     )  # fmt: skip

@@ -13,8 +13,10 @@ from typing import Any
 from tests.reference import Reference, Refused
 from tests.reference_rules import CHANNELS, DAY, HOUR, WEEK, rfc
 from tests.strategies import (
+    EVENT_TYPES,
     STARTS,
     STEPS,
+    SUCCESSES,
     ZONES,
     Choices,
     make_broken_recipient,
@@ -35,6 +37,7 @@ class Duel:
     """One system against one model, from an empty state on."""
 
     scarce = True  # whether campaigns have budgets and a number of places a day
+    burst = 80  # events of success that may come together
 
     def __init__(self, system: Any, settings: dict, choices: Choices, *, people: int, campaigns: int) -> None:
         self.system, self.model, self.choices = system, Reference(settings), choices
@@ -49,7 +52,7 @@ class Duel:
         self.event_numbers = count()
         self.decisions = 0
         self.tally: Counter[str] = Counter()
-        self.log: deque[str] = deque(maxlen=12)
+        self.log: deque[str] = deque(maxlen=20)
 
     # ---- asking both --------------------------------------------------------------------------------------
 
@@ -153,9 +156,11 @@ class Duel:
         self.see_message("cancel", self.choices.pick(some[-40:]))
 
     def events(self) -> None:
+        """A few of all types, or many of success, from which there is something to learn."""
         messages = tuple(self.theirs)[-400:]
-        numbers = [next(self.event_numbers) for _ in range(self.choices.integer(1, 6))]
-        events = [make_event(self.choices, number, messages) for number in numbers]
+        most, types = self.choices.pick(((6, EVENT_TYPES), (self.burst, SUCCESSES)))
+        numbers = [next(self.event_numbers) for _ in range(self.choices.integer(1, most))]
+        events = [make_event(self.choices, number, messages, self.now, types) for number in numbers]
         if self.recent and self.choices.chance(50):
             events.append(self.choices.pick(self.recent))
         self.recent.extend(events)
@@ -167,7 +172,10 @@ class Duel:
             self.same("event errors", ours["status"] == "invalid", bool(other.get("errors")))
 
     def move_time(self) -> None:
-        """On by a little or a lot, or to the edge of a span: of a cap, a gap, a lookback, a period."""
+        """On by a little or a lot, or to the edge of a span: of a cap, a gap, a lookback, a period.
+
+        Every move publishes what was learned until then.
+        """
         to = self.now + self.choices.pick(STEPS)
         if self.theirs and self.choices.chance(40):
             message = self.model.messages[self.choices.pick(tuple(self.theirs)[-200:])]
@@ -178,6 +186,7 @@ class Duel:
             edge = self.choices.pick((campaign.starts_at, campaign.ends_at)) + self.choices.pick((0, -1))
             to = edge if self.now <= edge <= self.now + DAY else to
         self.now = int(to)
+        self.ask("set_clock", self.now)
 
     def step(self, size_max: int) -> None:
         """One command, drawn by weight; sends are two of three."""

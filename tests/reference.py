@@ -14,6 +14,7 @@ from functools import partial
 from types import SimpleNamespace as Record
 
 from tests import reference_views as views
+from tests.reference_learning import Learning
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
@@ -52,6 +53,7 @@ class Reference:
 
     def __init__(self, settings: dict) -> None:
         self.settings = settings
+        self.learning = Learning(settings)
         self.gaps = {c: round(settings["min_gap_hours"][c] * HOUR) for c in CHANNELS}
         self.campaigns: dict[str, Record] = {}
         self.people: dict[str, Record] = {}
@@ -289,11 +291,9 @@ class Reference:
     def zone(self, campaign: Record, person: Record) -> str:
         return person.profile.get("timezone", campaign.zone)
 
-    def weights(self, person: Record, channel: str) -> tuple[float, ...]:
+    def weights(self, campaign: Record, person: Record, channel: str) -> tuple[float, ...]:
         """The channel's 24 hour weights for this person."""
-        table = self.settings["best_hours"]
-        best = table[person.profile.get("customer_type", "new")][channel]
-        return tuple(1.0 if hour in best else table["weight_elsewhere"] for hour in range(24))
+        return self.learning.weights(campaign.id, person.profile.get("customer_type", "new"), channel)
 
     def place(self, campaign: Record, person: Record, channel: str) -> tuple:
         quiet = person.profile.get("preferences", {}).get("quiet_hours", self.settings["quiet_hours"])
@@ -319,15 +319,14 @@ class Reference:
                 return first_open(place, t // MINUTE * MINUTE + MINUTE, now, is_full)
             return t if permitted(place, t) else None
         urgency, seed = options.get("urgency", campaign.urgency), spread(person.id, campaign.id)
-        return send_time(place, urgency, self.weights(person, channel), seed, now, is_full)
+        return send_time(place, urgency, self.weights(campaign, person, channel), seed, now, is_full)
 
     def value(self, campaign: Record, person: Record, channel: str, options: dict, now: int) -> int:
         """Score plus boost in units of 1e-9, so that rounding noise never decides."""
-        tables, profile, weights = self.settings, person.profile, self.weights(person, channel)
-        prior, rate = tables["engagement"]["prior_deliveries"], tables["engagement"]["rate"][channel]
+        tables, profile, weights = self.settings, person.profile, self.weights(campaign, person, channel)
         factors = {
             "customer_type": tables["customer_type"][profile.get("customer_type", "new")][channel],
-            "engagement": prior * rate / prior,  # nothing is learned yet
+            "engagement": self.learning.smoothed(campaign, person, channel, now),
             "device": tables["device"][profile.get("device", "unknown")][channel],
             "urgency": tables["urgency"][options.get("urgency", campaign.urgency)][channel],
             "time_of_day": weights[local_time(now, self.zone(campaign, person)).hour] / max(weights),
@@ -362,6 +361,9 @@ class Reference:
             cost=campaign.costs[choice["channel"]],
             happened=set(),
             attempts=[],
+            zone=self.zone(campaign, person),
+            delivered=None,
+            engaged=None,
             **choice,
         )
         self.messages[message.id] = message
@@ -397,6 +399,7 @@ class Reference:
         at = min(instant(event["at"]), now) if "at" in event else now
         if event["type"] in POSITIVE:
             message.happened |= {event["type"], "delivered"}
+            self.learning.note(message, event["type"], at)
             if undecided:  # Open: what was cancelled stays cancelled; the event is counted.
                 message.state = "delivered"
                 message.attempts.append({"channel": channel, "state": "delivered", "at": at, "detail": None})
@@ -411,6 +414,9 @@ class Reference:
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
         return "applied"
 
+    def set_clock(self, now: int) -> None:
+        self.learning.publish(self.campaigns, now)
+
     def fall_back(self, message: Record, now: int) -> None:
         """An attempt failed: the next channel of the chain that passes everything again goes, or the message failed."""
         campaign, person = self.campaigns[message.campaign], self.people[message.person]
@@ -422,6 +428,7 @@ class Reference:
             if t is None or not self.fits(campaign, channel, t) or not self.has_place(campaign, t):
                 continue
             message.state, message.channel, message.at, message.cost = "scheduled", channel, t, campaign.costs[channel]
+            message.zone = self.zone(campaign, person)
             return self.book(message, +1)
 
     def next_time(self, campaign: Record, person: Record, channel: str, now: int) -> int | None:

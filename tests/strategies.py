@@ -60,6 +60,8 @@ EVENT_TYPES = (
     *("delivered", "opened", "clicked", "replied", "converted"),
     *("failed", "bounced", "complained", "unsubscribed"),
 )
+SUCCESSES = EVENT_TYPES[:5]
+AGES = (HOUR, 0, 1, -1, -HOUR, DAY, 3 * DAY, 45 * DAY, 90 * DAY, 365 * DAY, 50 * 365 * DAY)  # of events
 
 
 class Choices(Protocol):
@@ -329,12 +331,16 @@ def make_options(choices: Choices, now: int, instants: Sequence[int] = ()) -> di
     return options
 
 
-def make_event(choices: Choices, number: int, message_ids: Sequence[str]) -> dict:
+def make_event(
+    choices: Choices, number: int, message_ids: Sequence[str], now: int, types: Sequence[str] = EVENT_TYPES
+) -> dict:
     """An event on one of `message_ids`; a few are wrong, or on a message that is not there."""
-    event: dict = {"id": f"e-{number}", "type": choices.pick(EVENT_TYPES)}
+    event: dict = {"id": f"e-{number}", "type": choices.pick(types)}
     event["message_id"] = choices.pick(message_ids) if message_ids else "m-ffffffffffffffff"
     if event["type"] == "converted" and choices.chance(60):
         event["value"] = make_amount(choices, 50_000_000)
+    if choices.chance(40):
+        event["at"] = make_instant(choices, now - choices.pick(AGES))
     wrong = choices.integer(0, 30)
     if wrong == 1:
         event["message_id"] = choices.pick(("m-ffffffffffffffff", "m-1", "nonsense"))

@@ -467,7 +467,7 @@ class ForgetsEvents(Reference):
 class NoBoost(Reference):
     def value(self, campaign: object, person: SimpleNamespace, *arguments: object) -> int:
         plain = {name: value for name, value in person.profile.items() if name != "preferences"}
-        return super().value(campaign, SimpleNamespace(profile=plain), *arguments)
+        return super().value(campaign, SimpleNamespace(profile=plain, messages=person.messages), *arguments)
 
 
 FAULTY = [LongGap, HighCap, Late, DaysOfUtc, KeepsWaiting, KeepsMoney, KeepsFailures, BouncesOnlyFail, Overdraws]

@@ -14,7 +14,7 @@ NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
 
 @pytest.fixture(scope="session")
 def batch() -> SimpleNamespace:
-    """10,000 recipients with the zones of `bench.population`, on any set of channels."""
+    """10,000 recipients with the zones of `bench.population`, on any set of channels; a fifth have counts."""
     kernels.warm_up()
     chance = np.random.default_rng(7)
     n = RECIPIENTS
@@ -29,9 +29,13 @@ def batch() -> SimpleNamespace:
         spread=chance.integers(0, 2**63, n, dtype=np.uint64),
         preference_rank=np.full((n, 7), kernels.NOT_PREFERRED, dtype=np.uint8),
         preference_count=np.zeros(n, dtype=np.uint8),
+        counts_row=np.where(chance.random(n) < 0.2, np.arange(n), 0).astype(np.uint32),
+        delivered=chance.random((n, 7)),
+        engaged=chance.random((n, 7)),
         factor_weights=np.array([0.3, 0.3, 0.2, 0.1, 0.1]),
         customer_type_factors=chance.random((2, 7)),
-        engagement_factors=chance.random(7),
+        prior_deliveries=5.0,
+        rates=chance.random(7),
         device_factors=chance.random((4, 7)),
         urgency_factors=chance.random(7),
         hour_weights=chance.random((7, 2, 24)),

@@ -13,8 +13,9 @@ MODES = {"transactional": kernels.TRANSACTIONAL, "high": kernels.HIGH, "normal":
 def test_rank(benchmark: BenchmarkFixture, batch: SimpleNamespace) -> None:
     benchmark(
         kernels.rank, batch.now, batch.candidates, batch.customer_type, batch.device, batch.zone,
-        batch.preference_rank, batch.preference_count, batch.factor_weights, batch.customer_type_factors,
-        batch.engagement_factors, batch.device_factors, batch.urgency_factors, batch.hour_weights,
+        batch.preference_rank, batch.preference_count, batch.counts_row, batch.delivered, batch.engaged,
+        batch.factor_weights, batch.customer_type_factors, batch.prior_deliveries, batch.rates,
+        batch.device_factors, batch.urgency_factors, batch.hour_weights,
         batch.tiers, batch.costs, batch.order, batch.value,
     )  # fmt: skip
     assert (batch.order[:, 0] != kernels.NO_CHANNEL).all()

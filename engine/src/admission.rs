@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::answer::Answer;
 use crate::campaign::Rules;
+use crate::engagement::OwnCounts;
 use crate::explanation::{Obstacles, Trace, obstacles};
 use crate::frequency::DAY_S;
 use crate::part::{NO_QUIET_HOURS, Part, given};
@@ -34,6 +35,11 @@ pub struct Features {
     pub preference_count: Vec<u8>,
     /// Spreads recipients over the minutes of an hour.
     pub spread: Vec<u64>,
+    /// Which row of the two tables below is this recipient's; 0, all zeros, of those without any counts.
+    pub counts_row: Vec<u32>,
+    /// Rows of CHANNEL_COUNT: the recipient's own messages delivered and engaged, decayed to now.
+    pub delivered: Vec<f64>,
+    pub engaged: Vec<f64>,
 }
 
 /// Name and numpy type of each column of [`Features`], in order.
@@ -47,6 +53,9 @@ pub const FEATURE_LAYOUT: &[(&str, &str)] = &[
     ("preference_rank", "uint8"),
     ("preference_count", "uint8"),
     ("spread", "uint64"),
+    ("counts_row", "uint32"),
+    ("delivered", "float64"),
+    ("engaged", "float64"),
 ];
 
 /// A row on its way to a decision.
@@ -126,6 +135,8 @@ impl Shard {
             admission.rows.push(Admitted { recipient: index, standing, opted_out });
             let candidates = if standing.is_none() { recipient.reachable(now) & allowed } else { 0 };
             admission.features.push(recipient, candidates, campaign_zone, campaign_hash, default_quiet);
+            let counts = recipient.engagement.as_deref().map(|own: &OwnCounts| own.at(now, self.decay));
+            admission.features.push_counts(counts);
         }
         Ok(admission)
     }
@@ -148,7 +159,20 @@ impl Features {
             preference_rank: Vec::with_capacity(rows * CHANNEL_COUNT),
             preference_count: Vec::with_capacity(rows),
             spread: Vec::with_capacity(rows),
+            counts_row: Vec::with_capacity(rows),
+            delivered: vec![0.0; CHANNEL_COUNT],
+            engaged: vec![0.0; CHANNEL_COUNT],
         }
+    }
+
+    /// Most people have no counts: they share a row.
+    fn push_counts(&mut self, counts: Option<([f64; CHANNEL_COUNT], [f64; CHANNEL_COUNT])>) {
+        let row = counts.map_or(0, |(delivered, engaged)| {
+            self.delivered.extend_from_slice(&delivered);
+            self.engaged.extend_from_slice(&engaged);
+            self.delivered.len() / CHANNEL_COUNT - 1
+        });
+        self.counts_row.push(row as u32);
     }
 
     fn push(

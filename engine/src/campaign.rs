@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::budget_manager::Balances;
+use crate::engagement::HourlyCounts;
 use crate::frequency::Caps;
 use crate::words::{CHANNEL_COUNT, ChannelMask};
 
@@ -108,6 +109,8 @@ pub struct Campaign {
     pub rules: Rules,
     pub tally: Tally,
     pub balances: Balances,
+    /// None until the first event of success.
+    pub engagement: Option<Box<HourlyCounts>>,
 }
 
 impl Campaign {

@@ -21,6 +21,13 @@ pub struct Event<'a> {
     pub at: i64,
 }
 
+/// What an event newly says of its message's success.
+#[derive(Clone, Copy, Debug)]
+pub struct Success {
+    pub delivered: bool,
+    pub engaged: bool,
+}
+
 /// The marks that an event of a kind sets.
 fn marks_of(kind: EventType) -> u8 {
     use marks::{CLICKED, CONVERTED, DELIVERED, ENGAGED, OPENED};
@@ -80,7 +87,7 @@ impl Shard {
             self.fail(index, Attempt { channel, state: MessageState::Failed, at, bounced }, &next);
         }
         self.seen_events.insert(id);
-        self.count(index, event);
+        self.count(index, event, now);
         let message = self.messages.get_mut(index);
         if message.state == MessageState::Delivered && undecided(state) {
             message.attempts.push(Attempt { channel, state: MessageState::Delivered, at, bounced: false });
@@ -92,12 +99,20 @@ impl Shard {
     }
 
     /// What an event says of a message's success.
-    fn count(&mut self, index: u32, event: &Event<'_>) {
+    fn count(&mut self, index: u32, event: &Event<'_>, now: i64) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         let tally = &mut campaign.tally;
         let new = marks_of(event.kind) & !message.marks;
         message.marks |= new;
+        let success = Success { delivered: new & marks::DELIVERED != 0, engaged: new & marks::ENGAGED != 0 };
+        if success.delivered || success.engaged {
+            let (channel, at) = (message.channel, event.at.min(now));
+            let own = self.roster.get_mut(message.recipient).engagement.get_or_insert_default();
+            own.add(channel, success, at, self.decay);
+            let hourly = campaign.engagement.get_or_insert_default();
+            hourly.add(channel, message.local_hour(), success, at, self.decay);
+        }
         let channel = &mut tally.channels[message.channel as usize];
         if new & marks::DELIVERED != 0 {
             channel.delivered += 1;

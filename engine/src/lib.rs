@@ -8,6 +8,7 @@ pub mod campaign;
 pub mod columns;
 pub mod commitment;
 pub mod deduplicator;
+pub mod engagement;
 pub mod erasure;
 pub mod events;
 pub mod explanation;

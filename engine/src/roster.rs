@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::deduplicator::History;
+use crate::engagement::OwnCounts;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
 use crate::slot::hash_of;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
@@ -121,6 +122,8 @@ pub struct Recipient {
     pub history: History,
     /// The message made last, cancelled ones included; each links to the one before.
     pub latest_message: Option<NonZeroU32>,
+    /// None until the first event of success.
+    pub engagement: Option<Box<OwnCounts>>,
     suppressions: Vec<Suppression>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::campaign::{Campaign, Rules};
+use crate::engagement::Decay;
 use crate::keys::Keys;
 use crate::messages::Messages;
 use crate::part::Part;
@@ -23,6 +24,8 @@ pub struct Shard {
     campaign_index: HashMap<String, u32>,
     /// XXH3-128 of the ids of all events that were applied.
     pub seen_events: HashSet<u128>,
+    /// Of all counts of engagement.
+    pub decay: Decay,
     /// Campaigns with a limit to which money came back since anybody asked.
     freed: BTreeSet<u32>,
     /// The latest `now` of any request: time never goes back on a shard.
@@ -141,6 +144,16 @@ impl Shard {
             .into_iter()
             .map(|index| self.campaigns[index as usize].rules.id.clone())
             .collect()
+    }
+
+    /// What there is to learn at `now` from the campaigns that have events: their ids and [`HourlyCounts::at`].
+    ///
+    /// [`HourlyCounts::at`]: crate::engagement::HourlyCounts::at
+    pub fn learned(&self, now: i64) -> impl Iterator<Item = (&str, Vec<f64>)> {
+        self.campaigns.iter().filter_map(move |campaign| {
+            let counts = campaign.engagement.as_ref()?;
+            Some((campaign.rules.id.as_str(), counts.at(now, self.decay)))
+        })
     }
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.

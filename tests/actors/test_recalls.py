@@ -261,3 +261,4 @@ def test_whoever_waits_for_others_outlasts_them() -> None:
     timeouts = Timeouts.of(default_settings())
     assert timeouts.release < timeouts.recall < timeouts.acquire
     assert ACQUIRE_ATTEMPTS * timeouts.acquire < timeouts.answer
+    assert timeouts.release < timeouts.learning < timeouts.answer / 2

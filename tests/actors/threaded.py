@@ -7,14 +7,16 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from actors.answers import ActorGone, ActorUnreachable
 from actors.ledger import Ledger
 from actors.ledger_link import LedgerLink
-from actors.standing import Demand, Report, Standing
+from actors.standing import Demand, Publication, Report, Standing
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants
 from engine.errors import ShardUnavailable
+from engine.learning import Learned
 from engine.ledger import Limits
 from engine.settings import Settings
 
@@ -67,6 +69,8 @@ class ThreadShard:
         self.sequence = 0
         self.balances: dict[str, Balance] = {}
         self.frozen: set[str] = set()
+        self.counts: dict[str, Any] = {}
+        self.heard: list[Publication] = []
 
     async def register(self) -> None:
         registration = await self.ledger.register(self.index)
@@ -75,6 +79,7 @@ class ThreadShard:
         self.link = LedgerLink(self.index, self.incarnation, self.turn, self.ask, self.superseded)
         for standing in registration.standings:
             self.put(standing)
+        self.heard.append(registration.publication)
         self.alive = True
 
     def superseded(self) -> None:
@@ -139,7 +144,7 @@ class ThreadShard:
 
     # ---- as the ledger's link ---------------------------------------------------------------------------
 
-    async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Report]) -> Report:
+    async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
         if self.hung.is_set():
             await asyncio.sleep(3600)
         if not self.alive:
@@ -174,11 +179,17 @@ class ThreadShard:
     async def thaw(self, campaign_id: str) -> None:
         self.frozen.discard(campaign_id)
 
+    async def learned(self, now: int) -> Learned:
+        return await self.on(self.second, lambda: Learned(now, dict(self.counts)))
+
+    async def publish(self, publication: Publication) -> None:
+        await self.on(self.second, lambda: self.heard.append(publication))
+
 
 class GoneShard(ThreadShard):
     """One that is dead for good whenever the ledger calls."""
 
-    async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Report]) -> Report:
+    async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
         raise ActorGone("gone")
 
 

@@ -14,18 +14,22 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from engine import Engine
+from engine.config import Settings, load_settings
 from engine.errors import MadanSaraError
 from tests.duel import Duel
 from tests.reference import Refused
 from tests.strategies import Dice, Draws
 
 DEFAULTS = tomllib.loads((Path(__file__).parents[2] / "engine" / "defaults.toml").read_text("utf-8"))
+# A few events change rates and hours, and are half forgotten two days later.
+QUICK = {"engagement": {"half_life_days": 2.0, "prior_deliveries": 2.0}, "best_hours": {"prior_deliveries": 0.5}}
 LONG = os.environ.get("MADAN_SARA_LONG") == "1"
 DECISIONS_A_SEED = 12_500
 SEEDS = [random.SystemRandom().randrange(2**32) for _ in range(80)] if LONG else range(8)
@@ -36,8 +40,8 @@ TALLY: Counter[str] = Counter()
 class EngineInProcess:
     """An engine behind the calls of a duel."""
 
-    def __init__(self, shards: int = 1) -> None:
-        self.engine = Engine(shards=shards)
+    def __init__(self, shards: int = 1, settings: Settings | None = None) -> None:
+        self.engine = Engine(settings, shards)
 
     def __getattr__(self, call: str) -> Any:
         """The engine's call of that name. Where it needs no `now`, ours is left out."""
@@ -55,7 +59,9 @@ class EngineInProcess:
 
 def fight(dice: Dice, shards: int) -> Duel:
     people = dice.pick((20, 60, 200))
-    duel = Duel(EngineInProcess(shards), DEFAULTS, dice, people=people, campaigns=dice.integer(4, 8))
+    settings = load_settings(environment={}, options=dice.pick(({}, QUICK)))
+    table = msgspec.to_builtins(settings)
+    duel = Duel(EngineInProcess(shards, settings), table, dice, people=people, campaigns=dice.integer(4, 8))
     duel.scarce = shards == 1
     for _ in range(150):
         duel.step(size_max=people)
@@ -95,6 +101,7 @@ class SmallHistory(RuleBasedStateMachine):
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
         self.duel = Duel(EngineInProcess(), DEFAULTS, Draws(data.draw), people=4, campaigns=3)
+        self.duel.burst = 8
         self.duel.put_campaign()
 
     def draw(self, data: st.DataObject) -> Duel:
@@ -151,7 +158,7 @@ class SmallHistory(RuleBasedStateMachine):
             self.duel.read_all()
 
 
-SmallHistory.TestCase.settings = settings(
+SmallHistory.TestCase.settings = hypothesis_settings(
     max_examples=1000 if LONG else 60, stateful_step_count=30, deadline=None, derandomize=not LONG, print_blob=True
 )
 TestSmallHistories = SmallHistory.TestCase

@@ -19,6 +19,7 @@ from engine.config import (
     device_table,
     engagement_rates,
     factor_weights,
+    half_life_s,
     is_loopback,
     load_settings,
     quiet_minutes,
@@ -75,6 +76,9 @@ def test_keys_are_kept_as_digests_only() -> None:
         ("[weights]\nurgency = 0.2", "weights", "sum is 1"),
         ("[engagement]\nprior_deliveries = nan", "engagement.prior_deliveries", "above 0"),
         ("[engagement]\nprior_deliveries = inf", "engagement.prior_deliveries", "above 0"),
+        ("[engagement]\nhalf_life_days = 0", "engagement.half_life_days", "a number from 0.01 to 36500"),
+        ("[engagement.rate]\nsms = 0", "engagement.rate.sms", "above 0 up to 1"),
+        ("[best_hours]\nprior_deliveries = 0", "best_hours.prior_deliveries", "above 0"),
         ("[device.mobile]\nsms = 1.5", "device.mobile.sms", "a number from 0 to 1"),
         ("[best_hours.new]\nemail = [24]", "best_hours.new.email", "from 0 to 23"),
         ("[min_gap_hours]\nemail = -1", "min_gap_hours.email", "from 0 to 168"),
@@ -144,6 +148,7 @@ def test_tables_are_arrays_of_the_declared_shape() -> None:
         assert values.shape == (rows, len(CHANNELS))
         assert ((values >= 0) & (values <= 1)).all()
     assert engagement_rates(settings).shape == (7,)
+    assert half_life_s(settings) == 90 * 86_400
     assert (channel_gaps(settings) == 4 * 3600).all()
     assert quiet_minutes(settings) == (21 * 60, 8 * 60)
 

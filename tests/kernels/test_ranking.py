@@ -31,6 +31,8 @@ def hour_tables(draw: st.DrawFn) -> np.ndarray:
     return weights
 
 
+counts = st.tuples(*[st.sampled_from([0.0, 0.0, 1.0, 2.5]) | st.floats(0, 1e6)] * 7)
+
 recipients = st.fixed_dictionaries(
     {
         "candidates": st.integers(0, 127),
@@ -38,13 +40,15 @@ recipients = st.fixed_dictionaries(
         "device": st.integers(0, 3),
         "zone": st.sampled_from(ZONE_NAMES),
         "preferred": st.lists(st.sampled_from(CHANNELS), unique=True),
+        "counts": st.none() | st.tuples(counts, counts),
     }
 )
 campaigns = st.fixed_dictionaries(
     {
         "factor_weights": tables(5),
         "customer_type": tables(2, 7),
-        "engagement": tables(7),
+        "prior_deliveries": st.sampled_from([5.0, 0.001, 1e6]),
+        "rates": tables(7),
         "device": tables(4, 7),
         "urgency": tables(7),
         "hours": hour_tables(),
@@ -59,13 +63,14 @@ def expected(campaign: dict[str, Any], recipient: dict[str, Any], now: int) -> t
     hour = moment.astimezone(pytz.timezone(recipient["zone"])).hour
     customer_type = recipient["customer_type"]
     w = campaign["factor_weights"]
+    k, (delivered, engaged) = campaign["prior_deliveries"], recipient["counts"] or ([0.0] * 7, [0.0] * 7)
     values = []
     for channel in CHANNELS:
         day = [float(weight) for weight in campaign["hours"][channel, customer_type]]
         time_of_day = day[hour] / max(day) if max(day) > 0 else 0.0
         score = (
             w[0] * campaign["customer_type"][customer_type][channel]
-            + w[1] * campaign["engagement"][channel]
+            + w[1] * min((k * campaign["rates"][channel] + engaged[channel]) / (k + delivered[channel]), 1.0)
             + w[2] * campaign["device"][recipient["device"]][channel]
             + w[3] * campaign["urgency"][channel]
             + w[4] * time_of_day
@@ -78,6 +83,16 @@ def expected(campaign: dict[str, Any], recipient: dict[str, Any], now: int) -> t
     order = [channel for channel in CHANNELS if recipient["candidates"] >> channel & 1]
     order.sort(key=lambda channel: (campaign["tiers"][channel], -values[channel], campaign["costs"][channel]))
     return order, values
+
+
+def counts_of(people: list[dict[str, Any]]) -> tuple[np.ndarray, ...]:
+    """A row of zeros for all who have no counts, and one for each who has."""
+    known = [((0.0,) * 7, (0.0,) * 7), *(person["counts"] for person in people if person["counts"])]
+    rows, following = [], iter(range(1, len(known)))
+    for person in people:
+        rows.append(next(following) if person["counts"] else 0)
+    delivered, engaged = zip(*known, strict=True)
+    return np.array(rows, np.uint32), np.array(delivered, np.float64), np.array(engaged, np.float64)
 
 
 def preference_ranks(preferred: list[int]) -> list[int]:
@@ -97,10 +112,10 @@ def test_equals_plain_python(campaign: dict[str, Any], people: list[dict[str, An
         np.array([ZONE_INDEX[person["zone"]] for person in people], np.uint16),
         np.array([preference_ranks(person["preferred"]) for person in people], np.uint8).reshape(-1, 7),
         np.array([len(person["preferred"]) for person in people], np.uint8),
-        *(
-            np.array(campaign[table], np.float64)
-            for table in ("factor_weights", "customer_type", "engagement", "device", "urgency", "hours")
-        ),
+        *counts_of(people),
+        *(np.array(campaign[table], np.float64) for table in ("factor_weights", "customer_type")),
+        campaign["prior_deliveries"],
+        *(np.array(campaign[table], np.float64) for table in ("rates", "device", "urgency", "hours")),
         np.array(campaign["tiers"], np.int64),
         np.array(campaign["costs"], np.int64),
         out_order,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::campaign::Rules;
 use crate::deduplicator::Entry;
+use crate::engagement::Decay;
 use crate::roster::Suppression;
 use crate::slot::{hash_of, slot_of};
 use crate::words::Channel;
@@ -88,4 +89,32 @@ fn a_stop_is_for_good_and_cancels_what_waits() {
         let stop = Suppression { channel: Some(Channel::Email), until: None, reason: Some(kind.text().into()) };
         assert_eq!(shard.roster.get(0).suppressions(), [stop]);
     }
+}
+
+#[test]
+fn a_message_counts_once_as_delivered_and_once_as_engaged_when_it_happened() {
+    const DAY_S: i64 = 86_400;
+    let (mut shard, message) = with_message(MessageState::Sent);
+    shard.decay = Decay::of_half_life(90.0 * DAY_S as f64);
+    shard.messages.get_mut(0).scheduled_at = 12 * 3600;
+    shard.messages.get_mut(0).offset_minutes = -300;
+    let mut happen = |kind: EventType, at: i64, now: i64| {
+        let event = Event { id: &format!("{} {at}", kind.text()), kind, message, value: None, at };
+        assert_eq!(shard.apply_event(&event, now, (0, 0)), Ok(EventStatus::Applied));
+        let own = shard.roster.get(0).engagement.as_deref().map(|own| own.at(now, shard.decay));
+        let (id, hourly) = shard.learned(now).next().unwrap_or_default();
+        own.map(|(delivered, engaged)| {
+            // Noon UTC is 7 o'clock there.
+            assert_eq!((id, hourly[7], hourly[168 + 7]), ("c", delivered[0], engaged[0]));
+            (delivered[0], engaged[0])
+        })
+    };
+    assert_eq!(happen(EventType::Complained, 0, 0), None);
+    assert_eq!(happen(EventType::Delivered, 90 * DAY_S, 0), Some((1.0, 0.0)));
+    assert_eq!(happen(EventType::Delivered, 0, 90 * DAY_S), Some((0.5, 0.0)));
+    assert_eq!(happen(EventType::Clicked, 0, 180 * DAY_S), Some((0.25, 0.25)));
+    assert_eq!(happen(EventType::Replied, 180 * DAY_S, 180 * DAY_S), Some((0.25, 0.25)));
+    assert!(shard.erase("ana", 180 * DAY_S));
+    assert!(shard.roster.get(0).engagement.is_none());
+    assert_eq!(shard.learned(180 * DAY_S).next().map(|(_, hourly)| hourly[7]), Some(0.25));
 }

@@ -53,6 +53,9 @@ impl Admission {
         let features: &Features = &self.inner.features;
         let preference_rank: Bound<'py, PyArray2<u8>> =
             PyArray1::from_slice(py, &features.preference_rank).reshape([self.inner.rows.len(), CHANNEL_COUNT])?;
+        let counts = |column: &[f64]| -> PyResult<Bound<'py, PyArray2<f64>>> {
+            PyArray1::from_slice(py, column).reshape([column.len() / CHANNEL_COUNT, CHANNEL_COUNT])
+        };
         PyTuple::new(
             py,
             [
@@ -65,6 +68,9 @@ impl Admission {
                 preference_rank.into_any(),
                 PyArray1::from_slice(py, &features.preference_count).into_any(),
                 PyArray1::from_slice(py, &features.spread).into_any(),
+                PyArray1::from_slice(py, &features.counts_row).into_any(),
+                counts(&features.delivered)?.into_any(),
+                counts(&features.engaged)?.into_any(),
             ],
         )
     }

@@ -1,6 +1,6 @@
 //! Shard and Admission as Python sees them.
 
-use numpy::{PyReadonlyArray2, PyReadonlyArray3};
+use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -10,6 +10,7 @@ use super::zones::Zones;
 use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules, Tally};
 use crate::columns::Corrupt;
+use crate::engagement::{Decay, HOURS};
 use crate::events::Event;
 use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::{NO_QUIET_HOURS, Part};
@@ -92,6 +93,9 @@ impl From<RulesInput> for Rules {
     }
 }
 
+/// A campaign's id and its counts, as `_core.pyi` describes them.
+type Learned<'s, 'py> = (&'s str, Bound<'py, PyArray3<f64>>);
+
 /// One shard's state.
 #[pyclass(module = "engine._core")]
 pub struct Shard {
@@ -113,8 +117,10 @@ impl Shard {
 #[pymethods]
 impl Shard {
     #[new]
-    fn new(incarnation: u64, quiet_start: u16, quiet_end: u16, zones: &Zones) -> Self {
-        Shard { inner: shard::Shard::new(incarnation, zones.0.clone()), default_quiet: (quiet_start, quiet_end) }
+    fn new(incarnation: u64, quiet_start: u16, quiet_end: u16, half_life_s: f64, zones: &Zones) -> Self {
+        let mut inner = shard::Shard::new(incarnation, zones.0.clone());
+        inner.decay = Decay::of_half_life(half_life_s);
+        Shard { inner, default_quiet: (quiet_start, quiet_end) }
     }
 
     fn put_campaign(&mut self, rules: RulesInput) {
@@ -182,6 +188,13 @@ impl Shard {
     fn tally<'py>(&self, py: Python<'py>, campaign_id: &str) -> PyResult<Bound<'py, PyDict>> {
         let campaign = self.campaign(campaign_id)?;
         tally_dict(py, &campaign.tally, campaign.days())
+    }
+
+    fn learned<'py>(&self, py: Python<'py>, now: i64) -> PyResult<Vec<Learned<'_, 'py>>> {
+        self.inner
+            .learned(now)
+            .map(|(id, weights)| Ok((id, PyArray1::from_vec(py, weights).reshape([2, CHANNEL_COUNT, HOURS])?)))
+            .collect()
     }
 
     fn merge_profiles(&mut self, part: &[u8]) -> PyResult<()> {

@@ -1,0 +1,66 @@
+"""Publication: what shards learn from each other is gathered from all of them and told to all of them.
+
+The rule (contract, section 4): once a minute under the system clock, and under the manual clock at each move of it,
+before the move is answered. A shard that does not answer in time is spoken of in the log, counts with what it
+reported last, and decides by what it was told last; nobody waits for it longer. One that begins a new life gets the
+latest publication with its registration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
+
+from actors.shard_link import ShardLink
+from actors.standing import Publication
+from engine.learning import Learned, Learning
+from engine.settings import Settings
+
+__all__ = ["Publications"]
+
+INTERVAL_S = 60.0
+
+logger = logging.getLogger("madan_sara.ledger")
+
+
+class Publications:
+    """The publications of one ledger, one after the other. Lives on one event loop."""
+
+    def __init__(self, settings: Settings, links: Sequence[ShardLink], timeout_s: float) -> None:
+        """`timeout_s`: for all shards to report, and again for all to hear."""
+        self._learning = Learning(settings)
+        self._links = links
+        self._timeout_s = timeout_s
+        self._reports = [Learned(0, {})] * len(links)
+        self._one = asyncio.Lock()
+        self.latest = Publication(0, self._learning.figures([], 0))
+
+    async def publish(self, now: int) -> None:
+        """Publishes what is known at `now`. Never raises because of a shard."""
+        async with self._one:
+            reports = await self._ask_all("report", [link.learned(now) for link in self._links])
+            self._reports = [last if new is None else new for new, last in zip(reports, self._reports, strict=True)]
+            self.latest = Publication(self.latest.number + 1, self._learning.figures(self._reports, now))
+            await self._ask_all("hear", [link.publish(self.latest) for link in self._links])
+
+    async def publish_for_ever(self, now: Callable[[], int], pause: Callable[[float], Awaitable[object]]) -> NoReturn:
+        """Publishes once a minute, whatever happens."""
+        while True:
+            await pause(INTERVAL_S)
+            try:
+                await self.publish(now())
+            except Exception:
+                logger.exception("what was learned could not be published")
+
+    async def _ask_all(self, what: str, calls: Sequence[Awaitable[Any]]) -> list[Any]:
+        """What each shard answers; None where it does not, or not in time."""
+        timely = (asyncio.wait_for(call, self._timeout_s) for call in calls)
+        answers = await asyncio.gather(*timely, return_exceptions=True)
+        for shard, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                late = isinstance(answer, TimeoutError)
+                reason = f"no answer within {self._timeout_s:g} s" if late else answer
+                logger.warning("shard %d does not %s what was learned: %s", shard, what, reason)
+        return [None if isinstance(answer, BaseException) else answer for answer in answers]
