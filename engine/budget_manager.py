@@ -31,8 +31,9 @@ class Slice(NamedTuple):
     amount: int
     last: bool
     """That is all there is, for anyone."""
-    overdrawn: bool
-    """More is committed than the limit allows, which has come down: what comes back is not to be spent again."""
+    overdrawn: int
+    """By how much more is committed than the limit allows, which has come down: what comes back is not to be spent
+    again."""
 
 
 Grants = dict[Bucket, Slice]
@@ -63,7 +64,7 @@ class BudgetManager:
         """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`."""
         while needs := self._shard.commit(admission, *times, *ranking):
             try:
-                self._acquire(campaign_id, {(kind, key): amount for kind, key, amount in needs})
+                self.acquire(campaign_id, {(kind, key): amount for kind, key, amount in needs})
             except ShardUnavailable:
                 self._shard.abandon(admission)
                 return
@@ -72,8 +73,14 @@ class BudgetManager:
         """Gives back all that is held of a campaign; what was spent of each bucket since this shard started."""
         return {(kind, key): spent for kind, key, spent in self._shard.release(campaign_id)}
 
-    def _acquire(self, campaign_id: str, needs: dict[Bucket, int]) -> None:
+    def acquire(self, campaign_id: str, needs: dict[Bucket, int]) -> Grants:
+        """Gives back all that is held of a campaign, and takes what the ledger grants of what is needed.
+
+        Raises `ShardUnavailable`; nothing is held then.
+        """
         spent = self.release(campaign_id)
         self.sequence += 1
         grants = self._ledger.acquire(self.sequence, campaign_id, spent, needs)
-        self._shard.grant(campaign_id, [(kind, key, *grant) for (kind, key), grant in grants.items()])
+        rows = [(*bucket, grant.amount, grant.last, grant.overdrawn > 0) for bucket, grant in grants.items()]
+        self._shard.grant(campaign_id, rows)
+        return grants

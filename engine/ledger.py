@@ -105,9 +105,9 @@ class _Account:
         limit = self.limits.on(bucket)
         return None if limit is None else max(0, limit - self.settled[bucket] - self.outstanding[bucket])
 
-    def overdrawn(self, bucket: Bucket) -> bool:
+    def overdrawn(self, bucket: Bucket) -> int:
         limit = self.limits.on(bucket)
-        return limit is not None and self.settled[bucket] + self.outstanding[bucket] > limit
+        return 0 if limit is None else max(0, self.settled[bucket] + self.outstanding[bucket] - limit)
 
 
 class BudgetLedger:

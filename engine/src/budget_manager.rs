@@ -78,7 +78,8 @@ impl Fit {
 
 impl Balance {
     fn fit(&self, amount: i64) -> Fit {
-        if amount <= self.held {
+        // A rehearsal may hold less than nothing; what costs nothing always fits.
+        if amount <= self.held.max(0) {
             Fit::Yes
         } else if self.last {
             Fit::No
@@ -107,7 +108,7 @@ impl Balance {
 }
 
 /// The buckets of one local day.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct DayBalance {
     pub money: Balance,
     pub messages: Balance,
@@ -199,7 +200,7 @@ impl Balances {
         spent
     }
 
-    fn balance_mut(&mut self, bucket: Bucket) -> &mut Balance {
+    pub(crate) fn balance_mut(&mut self, bucket: Bucket) -> &mut Balance {
         match bucket {
             Bucket::Total => &mut self.total,
             Bucket::Channel(channel) => &mut self.channels[usize::from(channel)],

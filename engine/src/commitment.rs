@@ -277,4 +277,4 @@ impl Broken {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

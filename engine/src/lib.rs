@@ -24,11 +24,14 @@ pub mod plan;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod recipient;
+pub mod rehearsal;
 pub mod render;
 pub mod replies;
 pub mod request;
 pub mod roster;
 pub mod shard;
 pub mod slot;
+pub mod state_hash;
+pub mod undoable;
 pub mod words;
 pub mod zones;

@@ -108,7 +108,7 @@ def test_a_lower_limit_takes_nothing_back_and_a_higher_one_frees() -> None:
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 8})
     book.report(0, 1, CAMPAIGN, {TOTAL: 8})
     book.set_limits(CAMPAIGN, Limits(total=5))
-    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1}) == {TOTAL: (0, True, True)}
+    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 1}) == {TOTAL: (0, True, 3)}
     assert book.spent(CAMPAIGN) == {TOTAL: 8}
     assert book.audit() == []
     book.set_limits(CAMPAIGN, Limits(total=9))

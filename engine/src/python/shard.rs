@@ -14,6 +14,7 @@ use crate::events::Event;
 use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::{NO_QUIET_HOURS, Part};
 use crate::plan::Plan;
+use crate::rehearsal::Amounts;
 use crate::roster::{CAMPAIGN_ZONE, Suppression};
 use crate::shard::{self, UnknownCampaign};
 use crate::slot::{message_from_text, message_text, slot_of};
@@ -118,6 +119,9 @@ impl Shard {
 
     fn admit(&mut self, part: &[u8]) -> PyResult<Admission> {
         let part = Part::decode(part)?;
+        if part.header.dry_run != self.inner.rehearses() {
+            return Err(PyValueError::new_err("a dry run is rehearsed, and nothing else"));
+        }
         let inner = self.inner.admit(&part, self.default_quiet)?;
         Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
@@ -145,6 +149,32 @@ impl Shard {
         Ok(self.inner.commit(&mut admission.inner, &plan).map(|needs| {
             needs.0.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()
         }))
+    }
+
+    fn begin_rehearsal(&mut self) {
+        self.inner.begin_rehearsal();
+    }
+
+    fn end_rehearsal(&mut self) {
+        self.inner.end_rehearsal();
+    }
+
+    fn lay_out(
+        &mut self,
+        admission: &Admission,
+        taken: Vec<(u8, i32, i64)>,
+        overdrafts: Vec<(u8, i32, i64)>,
+    ) -> PyResult<()> {
+        self.inner.lay_out(admission.inner.campaign, &amounts(taken)?, &amounts(overdrafts)?);
+        Ok(())
+    }
+
+    fn rehearsal_needs(&self, admission: &Admission, rest: Vec<(u8, i32, i64)>) -> PyResult<Vec<(u8, i32, i64)>> {
+        Ok(rows(self.inner.rehearsal_needs(admission.inner.campaign, amounts(rest)?)))
+    }
+
+    fn rehearsal_spent(&self, admission: &Admission) -> Vec<(u8, i32, i64)> {
+        rows(self.inner.rehearsal_spent(admission.inner.campaign))
     }
 
     fn abandon(&mut self, admission: &mut Admission) {
@@ -271,6 +301,11 @@ impl Shard {
         Ok(Some(dict))
     }
 
+    /// 32 hexadecimal digits; equal for equal states.
+    fn state_hash(&self) -> String {
+        format!("{:032x}", self.inner.state_hash())
+    }
+
     /// How many recipients and messages this shard holds.
     fn sizes(&self) -> (usize, usize) {
         (self.inner.roster.len(), self.inner.messages.len())
@@ -298,6 +333,20 @@ impl Shard {
         dict.set_item("chain", PyList::new(py, chain)?)?;
         Ok(dict)
     }
+}
+
+/// Amounts by bucket as Python hands them over, and back.
+fn amounts(rows: Vec<(u8, i32, i64)>) -> PyResult<Amounts> {
+    rows.into_iter()
+        .map(|(kind, key, amount)| {
+            let bucket = Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))?;
+            Ok((bucket, amount))
+        })
+        .collect()
+}
+
+fn rows(amounts: Amounts) -> Vec<(u8, i32, i64)> {
+    amounts.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()
 }
 
 fn channel_of(code: Option<u8>) -> PyResult<Option<Channel>> {
