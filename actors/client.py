@@ -19,6 +19,7 @@ from engine._core import CHANNELS, Request
 from engine.errors import MadanSaraError, Overloaded, ShardUnavailable
 from engine.event import Event
 from engine.model import Campaign
+from engine.rehearsal import Taken
 from engine.router import Router
 from engine.settings import Settings
 from engine.status import build_status
@@ -95,28 +96,37 @@ class AsyncOutreach:
     async def send_batch_body(self, body: bytes) -> tuple[bytes, list[tuple[str, str, int]]]:
         """Decides the body of `POST /send-batch`: the answer's JSON, and (status, channel or reason, count).
 
-        Recipients whose shard fails are `unavailable`. Raises `RequestError`, `UnknownCampaign`, `Overloaded`.
+        A dry run counts nothing. Recipients whose shard fails are `unavailable`. Raises `RequestError`,
+        `UnknownCampaign`, `Overloaded`.
         """
         request = await asyncio.to_thread(self._router.parse_batch, body)
         with self._places(request.shards):
             now = await self.now()
             if not request.shards:
                 await self._standing(request.campaign_id)
+            if request.dry_run:
+                return await asyncio.to_thread(request.render_batch, await self._rehearse(request, now), None), []
             outcomes = await asyncio.gather(*(self._decide_for(request, shard, now) for shard in request.shards))
         answers = dict(zip(request.shards, outcomes, strict=True))
         text = await asyncio.to_thread(request.render_batch, answers, f"b-{uuid.uuid4().hex}")
         return text, request.tally(answers)
 
-    async def send_body(self, body: bytes) -> bytes:
-        """Decides the body of `POST /send`: the decision's JSON. Sends that arrive together share a call.
+    async def send_body(self, body: bytes) -> tuple[bytes, list[tuple[str, str, int]]]:
+        """As `send_batch_body`, of `POST /send`. Sends that arrive together share a call.
 
-        Raises `RequestError`, `UnknownCampaign`, `Overloaded`.
+        Raises `RequestError`, `UnknownCampaign`, `Overloaded`, and `ShardUnavailable` if its shard fails.
         """
         request = self._router.parse_send(body)
         now = await self.now()
         (shard,) = request.shards
+        if request.dry_run:
+            with self._places([shard]):
+                answers = await self._rehearse(request, now)
+            if answers[shard] is None:
+                raise ShardUnavailable(f"The {shard_name(shard)} does not answer.")
+            return request.render_send(answers[shard]), []
         answer = await self._gatherers[shard].ask((request.campaign_id, request.part(shard, now)))
-        return request.render_send(answer)
+        return request.render_send(answer), request.tally({shard: answer})
 
     # ---- messages, recipients, events -------------------------------------------------------------------
 
@@ -210,6 +220,21 @@ class AsyncOutreach:
         if isinstance(outcome, MadanSaraError):
             raise outcome
         return outcome
+
+    async def _rehearse(self, request: Request, now: int) -> dict[int, bytes | None]:
+        """The shards' answers to a dry run, one after the other: each is told what those before would have taken."""
+        answers: dict[int, bytes | None] = {}
+        taken: Taken = {}
+        for shard in request.shards:
+            try:
+                part = (request.campaign_id, request.part(shard, now))
+                outcome = await self._ask_shard(shard, "rehearse", part, taken)
+                if isinstance(outcome, MadanSaraError):
+                    raise outcome
+                answers[shard], taken = outcome
+            except ShardUnavailable:
+                answers[shard] = None
+        return answers
 
     def _decider(self, shard: int) -> Call:
         async def decide(parts: list[Part]) -> list[bytes | MadanSaraError]:

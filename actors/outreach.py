@@ -79,7 +79,8 @@ class Outreach:
 
     async def _send(self, campaign_id: str, recipient: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         body = msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient, **options})
-        return _decoded(await self._client.send_body(body))
+        answer, _ = await self._client.send_body(body)
+        return _decoded(answer)
 
     async def _send_batch(
         self, campaign_id: str, recipients: list[dict[str, Any]], options: dict[str, Any]

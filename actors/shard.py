@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 
@@ -29,6 +29,7 @@ from engine.errors import MadanSaraError, ShardUnavailable
 from engine.event import Event
 from engine.learning import Learned
 from engine.orchestrator import Orchestrator
+from engine.rehearsal import Taken
 from engine.settings import Settings
 from engine.status import Tally
 from kernels import warm_up
@@ -39,6 +40,8 @@ RESTART_PAUSE_S = 1.0
 """Between two tries to begin a life, after one failed."""
 
 SUPERSEDED_EXIT_STATUS = 3
+
+T = TypeVar("T")
 
 logger = logging.getLogger("madan_sara.shard")
 
@@ -76,27 +79,31 @@ class Shard:
 
     def decide(self, parts: list[Part]) -> list[bytes | MadanSaraError]:
         """Decides parts in order; an error stands for a part of which nothing was decided."""
-        answers: list[bytes | MadanSaraError] = []
         with self._life.link.one_wait_each() if self._life else nullcontext():
-            for part in parts:
-                try:
-                    answers.append(self._decide(*part))
-                except MadanSaraError as error:
-                    answers.append(error)
-                except (KeyboardInterrupt, SystemExit):
-                    raise
-                except BaseException as error:  # a panic of the core is no Exception; it must not fail other parts
-                    logger.exception("shard %d could not decide a part of %r", self._index, part[0])
-                    answers.append(MadanSaraError(f"A fault of the server: {type(error).__name__}."))
-        return answers
+            return [self._outcome(part, lambda core, columns: core.decide(columns)) for part in parts]
 
-    def _decide(self, campaign_id: str, columns: bytes) -> bytes:
+    def rehearse(self, part: Part, taken: Taken) -> tuple[bytes, Taken] | MadanSaraError:
+        """Decides a part of a dry run, which changes nothing; see `Orchestrator.rehearse`."""
+        return self._outcome(part, lambda core, columns: core.rehearse(columns, taken))
+
+    def _outcome(self, part: Part, work: Callable[[Orchestrator, bytes], T]) -> T | MadanSaraError:
+        try:
+            return self._decide(*part, work)
+        except MadanSaraError as error:
+            return error
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of the core is no Exception; it must not fail other parts
+            logger.exception("shard %d could not decide a part of %r", self._index, part[0])
+            return MadanSaraError(f"A fault of the server: {type(error).__name__}.")
+
+    def _decide(self, campaign_id: str, columns: bytes, work: Callable[[Orchestrator, bytes], T]) -> T:
         with self._alive() as life:
             if campaign_id in life.frozen:
                 raise ShardUnavailable(f"The campaign {campaign_id!r} is being changed.")
             if not life.core.knows(campaign_id):
                 self._put(life, self._standing_of(campaign_id))
-            return life.core.decide(columns)
+            return work(life.core, columns)
 
     def merge_profile(self, part: bytes) -> None:
         """See `Orchestrator`, as are the next seven."""
@@ -135,6 +142,11 @@ class Shard:
         """See `engine.status.build_status`."""
         with self._alive() as life:
             return life.core.tally(campaign_id)
+
+    def state_hash(self) -> str:
+        """See `Orchestrator`."""
+        with self._alive() as life:
+            return life.core.state_hash()
 
     def ping(self) -> int:
         """The number of this life."""

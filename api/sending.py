@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath
-from msgspec import Struct
 
 from api.context import AnyRequest, answer, intake_of, outreach_of
 from api.metrics import count_decisions
@@ -19,24 +17,15 @@ from engine.event import Event, decode_events
 __all__ = ["HANDLERS"]
 
 
-class _Outcome(Struct):
-    """What the metrics want of a decision."""
-
-    status: str
-    reason: str | None
-    channel: str | None
-
-
-_outcome = msgspec.json.Decoder(_Outcome)
-
-
 @post("/send", status_code=200, **describe("send", body=SendBody, answer=Decision, problems=(404, 422)))
 async def send(request: AnyRequest) -> Response[bytes]:
-    """Decides on one recipient."""
+    """Decides on one recipient.
+
+    A dry run decides everything and changes nothing.
+    """
     body = await intake_of(request).read_json(request)
-    decision = await outreach_of(request).send_body(body)
-    outcome = _outcome.decode(decision)
-    count_decisions([(outcome.status, outcome.channel or outcome.reason or "", 1)])
+    decision, tally = await outreach_of(request).send_body(body)
+    count_decisions(tally)
     return answer(decision)
 
 
@@ -48,7 +37,8 @@ async def send(request: AnyRequest) -> Response[bytes]:
 async def send_batch(request: AnyRequest) -> Response[bytes]:
     """Decides on up to 100,000 recipients, in order.
 
-    What is wrong with one leaves the others alone: its decision is invalid and names the fault.
+    What is wrong with one leaves the others alone: its decision is invalid and names the fault. A dry run decides
+    everything and changes nothing.
     """
     body = await intake_of(request).read_json(request)
     decisions, tally = await outreach_of(request).send_batch_body(body)

@@ -75,6 +75,7 @@ class _Options(Struct, kw_only=True, forbid_unknown_fields=True):
     channels: list[Channel] | UnsetType = UNSET
     send_at: Instant | UnsetType = UNSET
     content: dict[str, Any] | UnsetType = UNSET
+    dry_run: bool | UnsetType = UNSET
     explain: bool | UnsetType = UNSET
 
 
@@ -154,7 +155,7 @@ class BatchCounts(Struct):
 class BatchAnswer(Struct):
     """Decisions in the order of the recipients."""
 
-    batch_id: str
+    batch_id: str | None
     counts: BatchCounts
     reasons: dict[Reason, Count]
     results: list[Decision]

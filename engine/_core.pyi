@@ -93,6 +93,10 @@ class Request:
         """Empty in a profile."""
 
     @property
+    def dry_run(self) -> bool:
+        """Whether its parts are to be rehearsed."""
+
+    @property
     def size(self) -> int:
         """How many recipients there are, the invalid ones too."""
 
@@ -105,7 +109,7 @@ class Request:
 
         Raises IndexError if there is no such shard."""
 
-    def render_batch(self, answers: Mapping[int, bytes | None], batch_id: str) -> bytes:
+    def render_batch(self, answers: Mapping[int, bytes | None], batch_id: str | None) -> bytes:
         """The JSON that `POST /send-batch` answers, results in the order of the input."""
 
     def render_send(self, answer: bytes | None) -> bytes:
@@ -170,6 +174,9 @@ class Admission:
     def traces(self) -> list[Trace] | None:
         """What was read for each decided row; None unless the request asks for explanations."""
 
+    def detach(self) -> None:
+        """After a rehearsal: no message has an id any more, and `Shard.abandon` touches no state."""
+
     def answer(self, explanations: list[str]) -> bytes:
         """The decisions as columns of ANSWER_LAYOUT, and the explanations, JSON, one a row or none at all.
 
@@ -190,7 +197,8 @@ class Shard:
     def admit(self, part: bytes) -> Admission:
         """Merges the profiles of a part (`Request.part`) in order and gathers what the kernels read.
 
-        Raises KeyError(campaign id) if the campaign was not put, ValueError if the bytes are no part."""
+        Raises KeyError(campaign id) if the campaign was not put, ValueError if the bytes are no part, or a dry run's
+        outside of a rehearsal, or any other in one."""
 
     def commit(
         self,
@@ -210,6 +218,23 @@ class Shard:
 
     def abandon(self, admission: Admission) -> None:
         """Answers `unavailable` for every row that is not decided yet."""
+
+    def begin_rehearsal(self) -> None:
+        """From now on all changes are noted. Until its end nobody else may look at the shard."""
+
+    def end_rehearsal(self) -> None:
+        """Puts everything back as it was when the rehearsal began. Without one it does nothing."""
+
+    def lay_out(self, admission: Admission, taken: list[tuple[int, int, int]]) -> None:
+        """Lays out the money of a rehearsal before its first row: (kind, key, amount) of what the same dry run took
+        before on other shards."""
+
+    def rehearsal_needs(self, admission: Admission, rest: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+        """What the whole walk needs, where it stopped for what the `rest` of the rows needs."""
+
+    def rehearsal_spent(self, admission: Admission) -> list[tuple[int, int, int]]:
+        """(kind, key, amount) of what the rehearsal spent so far of buckets with a limit; negative where it freed
+        more."""
 
     def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool, int]]) -> None:
         """Adds (kind, key, amount, last, excess) to what the shard holds; see `engine.budget_manager.Slice`.
@@ -271,6 +296,9 @@ class Shard:
         self, id: str, now: int, daily_cap: int, weekly_cap: int, gaps_s: Sequence[int]
     ) -> dict[str, Any] | None:
         """Plain numbers of a recipient, for `engine.views.recipient_view`."""
+
+    def state_hash(self) -> str:
+        """XXH3-128 over everything it knows, in 32 hexadecimal digits; see engine/src/state_hash.rs."""
 
     def sizes(self) -> tuple[int, int]:
         """How many recipients and messages it holds."""

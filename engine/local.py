@@ -19,6 +19,7 @@ from engine.learning import Learning
 from engine.ledger import BudgetLedger, Limits
 from engine.model import Campaign, decode_campaign
 from engine.orchestrator import Orchestrator
+from engine.rehearsal import Taken
 from engine.router import Router
 from engine.status import build_status
 
@@ -87,7 +88,7 @@ class Engine:
     def send_batch_json(self, body: bytes, now: int) -> bytes:
         """The same from JSON to JSON."""
         request = self.router.parse_batch(body)
-        return request.render_batch(self._decide(request, now), "b-local")
+        return request.render_batch(self._decide(request, now), None if request.dry_run else "b-local")
 
     def send(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
         """Decides for one recipient. Raises `RequestError`, `UnknownCampaign`."""
@@ -151,6 +152,10 @@ class Engine:
         campaign, paused = self._campaign(campaign_id)
         return build_status(campaign, paused, [shard.tally(campaign_id) for shard in self.shards], now)
 
+    def state_hashes(self) -> list[str]:
+        """A digest of each shard's state."""
+        return [shard.state_hash() for shard in self.shards]
+
     def recall(self, shard: int, campaign_id: str) -> None:
         """Has a shard give back its slices of a campaign."""
         self.ledger.report(shard, INCARNATION, campaign_id, self.shards[shard].release(campaign_id))
@@ -173,6 +178,11 @@ class Engine:
     def _decide(self, request: Request, now: int) -> dict[int, bytes | None]:
         self._campaign(request.campaign_id)
         answers: dict[int, bytes | None] = {}
+        if request.dry_run:
+            taken: Taken = {}
+            for shard in request.shards:
+                answers[shard], taken = self.shards[shard].rehearse(request.part(shard, now), taken)
+            return answers
         for shard in request.shards:
             answers[shard] = self.shards[shard].decide(request.part(shard, now))
             self._reopen_freed(shard)

@@ -27,6 +27,8 @@ from engine.event import Event
 from engine.explanation import explanations
 from engine.learning import Figures, Learned, Learning
 from engine.model import Campaign, CampaignLimits
+from engine.preparation import Preparation
+from engine.rehearsal import Rehearsals, Taken
 from engine.rules import Rules, rules_of
 from engine.send_time_scheduler import SendTimeScheduler
 from engine.status import Tally
@@ -49,19 +51,38 @@ class Orchestrator:
         self._send_time_scheduler = SendTimeScheduler()
         self._channel_selector = ChannelSelector(settings)
         self.budget_manager = BudgetManager(self._shard, ledger)
+        self._rehearsals = Rehearsals(self._shard, self.budget_manager)
 
     def decide(self, part: bytes) -> bytes:
         """Decides a part (`_core.Request.part`); the answer has a row for each recipient, in order.
 
         Raises `UnknownCampaign` if the campaign was not put here; nothing is changed then.
         """
+        prepared = self._prepare(part)
+        self.budget_manager.commit(
+            prepared.admission, prepared.figures.hour_weights, prepared.times, prepared.ranking, prepared.rules.id
+        )
+        return self._answer(prepared)
+
+    def rehearse(self, part: bytes, taken: Taken) -> tuple[bytes, Taken]:
+        """Decides a part of a dry run: the answer, and what the dry run has taken with it. Changes nothing.
+
+        `taken` is what the parts before would have spent, on other shards. Raises as `decide`.
+        """
+        prepared, taken = self._rehearsals.run(taken, lambda: self._prepare(part))
+        return self._answer(prepared), taken
+
+    def _prepare(self, part: bytes) -> Preparation:
         admission = self._deduplicator.admit(part)
         rules = self._rules[admission.campaign_id]
         figures = self._figures.of(rules.id)
         features = Features.of(admission)
         times = self._send_time_scheduler.plan(admission, features, rules, figures)
         ranking = self._channel_selector.rank(admission, features, rules, figures)
-        self.budget_manager.commit(admission, figures.hour_weights, times, ranking, rules.id)
+        return Preparation(admission, rules, features, figures, times, ranking)
+
+    def _answer(self, prepared: Preparation) -> bytes:
+        admission, rules, features, figures, _, _ = prepared
         traces = admission.traces()
         if traces is None:
             return admission.answer([])
@@ -163,6 +184,14 @@ class Orchestrator:
         if not self.knows(campaign_id):
             raise UnknownCampaign(campaign_id)
         return self._shard.tally(campaign_id)
+
+    def state_hash(self) -> str:
+        """A digest over everything this shard knows, in 32 hexadecimal digits: equal for equal states.
+
+        See engine/src/state_hash.rs. Of a campaign it holds what the core decides by; the kernels' rules (urgency,
+        priority) come with every `put_campaign` anew.
+        """
+        return self._shard.state_hash()
 
     def sizes(self) -> tuple[int, int]:
         """How many recipients and messages this shard holds."""

@@ -1,12 +1,14 @@
 """Drives a system and the reference model with the same commands and compares every answer.
 
 The system is an adapter with the calls of `tests.reference.Reference`, answering decoded JSON as the contract
-shows it and raising `Refused` for an error; `until` of a suppression is an instant or None.
+shows it and raising `Refused` for an error; `until` of a suppression is an instant or None. Its `state_hashes`
+answers anything that is equal only while its state is.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -103,18 +105,36 @@ class Duel:
         people = [self.someone() for _ in range(self.choices.integer(1, size_max))]
         body = {"campaign_id": self.some_campaign(), "recipients": people}
         body |= make_options(self.choices, self.now)
-        if self.choices.chance(1):
-            body |= {"dry_run": True}
-        elif self.choices.chance(5):
+        if self.choices.chance(5):
             body |= {"explain": True}
+        self.decide(self.decide_batch, body)
+
+    def decide(self, ask: Callable[[dict], list[dict]], body: dict) -> None:
+        """Now and then a dry run, mostly followed by the same request for real, which must get the same decisions."""
+        if not self.choices.chance(7):
+            ask(body)
+            return
+        before = self.system.state_hashes()
+        rehearsed = ask(body | {"dry_run": True})
+        self.same("state after a dry run", before, self.system.state_hashes())
+        if self.choices.chance(75):
+            decided = ask(body)
+            self.same("decisions of a dry run", *([plain_decision(d) for d in side] for side in (decided, rehearsed)))
+
+    def decide_batch(self, body: dict) -> list[dict]:
+        """The system's decisions, compared; none where both refuse."""
         expected, given = self.ask("send_batch", body, self.now)
         if expected is None:
-            return
+            return []
+        people = body["recipients"]
         self.same("number of results", len(people), len(given["results"]))
+        if "batch_id" in given:  # a model has none
+            self.same("batch id", "dry_run" not in body, given["batch_id"] is not None)
         for ours, other, recipient in zip(expected["results"], given["results"], people, strict=True):
             self.compare_decision(ours, other, body | {"recipients": recipient})
         for name in ("counts", "reasons"):
             self.same(name, expected[name], {k: n for k, n in given[name].items() if n})
+        return given["results"]
 
     def send(self) -> None:
         recipient = self.someone()
@@ -122,9 +142,15 @@ class Duel:
         instants = [m.at for m in person.messages[-4:]] if person else []
         body = {"campaign_id": self.some_campaign(), "recipient": recipient}
         body |= make_options(self.choices, self.now, instants)
+        self.decide(self.decide_send, body)
+
+    def decide_send(self, body: dict) -> list[dict]:
+        """As `decide_batch`."""
         expected, given = self.ask("send", body, self.now)
-        if expected is not None:
-            self.compare_decision(expected, given, body)
+        if expected is None:
+            return []
+        self.compare_decision(expected, given, body)
+        return [given]
 
     def put_recipient(self) -> None:
         recipient = self.someone()
@@ -248,7 +274,7 @@ class Duel:
         warnings = given["warnings"] or []
         named = sorted(c for warning in warnings for c in CHANNELS if c in str(warning))
         self.same("warnings", sorted(expected["warnings"]), named, warnings)
-        self.same("message id", expected["status"] == "scheduled", given["message_id"] is not None)
+        self.same("message id", expected["message_id"] is not None, given["message_id"] is not None)
         if given["message_id"] is not None:
             self.same("a message id used before", False, given["message_id"] in self.taken, given)
             self.taken.add(given["message_id"])
@@ -324,6 +350,11 @@ def answer_of(call: Any, arguments: tuple) -> Any:
         return call(*arguments)
     except Refused as refusal:
         return refusal
+
+
+def plain_decision(decision: dict) -> dict:
+    """What a dry run and the same request for real share."""
+    return {name: value for name, value in decision.items() if name not in ("message_id", "explanation")}
 
 
 def repr_sorted(table: dict) -> str:

@@ -355,6 +355,9 @@ class AsSystem:
     def __init__(self, model: Reference) -> None:
         self.model = model
 
+    def state_hashes(self) -> int:
+        return hash(repr(vars(self.model)))
+
     def __getattr__(self, call: str) -> Callable:
         def ask(*arguments: object) -> object:
             return dressed(getattr(self.model, call)(*undressed(list(arguments))))
@@ -470,8 +473,26 @@ class NoBoost(Reference):
         return super().value(campaign, SimpleNamespace(profile=plain, messages=person.messages), *arguments)
 
 
+class SpendsInDryRuns(Reference):
+    def send_batch(self, body: dict, now: int) -> dict:
+        return super().send_batch(body | {"dry_run": False}, now)
+
+
+class RehearsesEachAlone(Reference):
+    """Its state stays, but later rows of a dry run do not see what earlier ones would have done."""
+
+    def send_batch(self, body: dict, now: int) -> dict:
+        if not body.get("dry_run"):
+            return super().send_batch(body, now)
+        answers = [
+            super(RehearsesEachAlone, self).send_batch(body | {"recipients": [r]}, now) for r in body["recipients"]
+        ]
+        sums = {name: sum((Counter(a[name]) for a in answers), Counter()) for name in ("counts", "reasons")}
+        return {name: dict(n) for name, n in sums.items()} | {"results": [a["results"][0] for a in answers]}
+
+
 FAULTY = [LongGap, HighCap, Late, DaysOfUtc, KeepsWaiting, KeepsMoney, KeepsFailures, BouncesOnlyFail, Overdraws]
-FAULTY += [ForgetsStops, ForgetsEvents, NoBoost]
+FAULTY += [ForgetsStops, ForgetsEvents, NoBoost, SpendsInDryRuns, RehearsesEachAlone]
 
 
 @pytest.mark.parametrize("faulty", FAULTY)

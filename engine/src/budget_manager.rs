@@ -95,7 +95,8 @@ impl Fit {
 
 impl Balance {
     pub fn fit(&self, amount: i64) -> Fit {
-        if amount <= self.held {
+        // A rehearsal may hold less than nothing; what costs nothing always fits.
+        if amount <= self.held.max(0) {
             Fit::Yes
         } else if self.last {
             Fit::No
@@ -136,7 +137,7 @@ impl Balance {
 }
 
 /// The buckets of one local day.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct DayBalance {
     pub money: Balance,
     pub messages: Balance,
@@ -254,6 +255,35 @@ impl Balances {
         }
         spent.extend(self.minutes.release(to_ask).into_iter().map(|(minute, taken)| (Bucket::Minute(minute), taken)));
         spent
+    }
+
+    /// A bucket's balance, all zero where nothing is known of it.
+    pub(crate) fn balance(&self, bucket: Bucket) -> Balance {
+        match bucket {
+            Bucket::Total => self.total,
+            Bucket::Channel(channel) => self.channels[usize::from(channel)],
+            Bucket::DayMoney(day) => self.day(day).money,
+            Bucket::DayMessages(day) => self.day(day).messages,
+            Bucket::Minute(minute) => self.minutes.balance(minute),
+        }
+    }
+
+    /// Changes a bucket's balance.
+    pub(crate) fn change(&mut self, bucket: Bucket, change: impl FnOnce(&mut Balance)) {
+        match bucket {
+            Bucket::Total => change(&mut self.total),
+            Bucket::Channel(channel) => change(&mut self.channels[usize::from(channel)]),
+            Bucket::DayMoney(day) => change(&mut self.days.entry(day).or_default().money),
+            Bucket::DayMessages(day) => change(&mut self.days.entry(day).or_default().messages),
+            Bucket::Minute(minute) => self.minutes.change(minute, |known| change(&mut known.balance)),
+        }
+    }
+
+    /// Every bucket that was ever used.
+    pub(crate) fn buckets(&self) -> Vec<Bucket> {
+        let channels = (0..CHANNEL_COUNT).map(|channel| Bucket::Channel(channel as u8));
+        let days = self.days.keys().flat_map(|day| [Bucket::DayMoney(*day), Bucket::DayMessages(*day)]);
+        [Bucket::Total].into_iter().chain(channels).chain(days).chain(self.minutes.keys().map(Bucket::Minute)).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::frequency::Caps;
 use crate::words::{CHANNEL_COUNT, ChannelMask};
 
 /// What a decision needs to know of a campaign.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Rules {
     pub id: String,
     /// Neither held by nor counted in caps and gaps.
@@ -42,7 +42,7 @@ pub struct Rules {
 }
 
 /// Which amounts of a campaign have a limit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct Limited {
     pub total: bool,
     pub channels: ChannelMask,
@@ -73,7 +73,7 @@ impl Rules {
 }
 
 /// What a channel did for a campaign.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct ChannelTally {
     pub messages: u64,
     /// Micro-units of messages that are not cancelled.
@@ -86,7 +86,7 @@ pub struct ChannelTally {
 }
 
 /// Everything counted for a campaign on a shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Tally {
     /// Messages by state.
     pub messages: [u64; 8],
@@ -104,7 +104,7 @@ pub struct Tally {
 }
 
 /// A campaign on a shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Campaign {
     pub rules: Rules,
     pub tally: Tally,

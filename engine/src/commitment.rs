@@ -368,4 +368,4 @@ impl Broken {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

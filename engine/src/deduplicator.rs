@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::words::Channel;
 
 /// A message that has an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Seconds since the epoch.
     pub at: i64,
@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// A recipient's messages that have an instant, earliest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct History {
     entries: SmallVec<[Entry; 2]>,
 }

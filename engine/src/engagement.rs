@@ -48,6 +48,12 @@ impl Counts {
         self.engaged += if success.engaged { weight } else { 0.0 };
     }
 
+    /// All that there is: the instant, and what delivered and engaged weighed then.
+    pub(crate) fn parts(&self) -> (i64, f64, f64) {
+        let Counts { as_of, delivered, engaged } = *self;
+        (as_of, delivered, engaged)
+    }
+
     /// Weights at `now`: (delivered, engaged).
     fn at(&self, now: i64, decay: Decay) -> (f64, f64) {
         let left = decay.over(now.saturating_sub(self.as_of));
@@ -56,7 +62,7 @@ impl Counts {
 }
 
 /// A person's own counts, on channels where there are any; mostly it is one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct OwnCounts(SmallVec<[(Channel, Counts); 1]>);
 
 impl OwnCounts {
@@ -79,7 +85,7 @@ impl OwnCounts {
 }
 
 /// A campaign's counts by channel and by the local hour of the messages' instants.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct HourlyCounts([[Counts; HOURS]; CHANNEL_COUNT]);
 
 impl HourlyCounts {

@@ -1,6 +1,7 @@
 //! Deduplication keys as small numbers: a key is written once, its number everywhere.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 #[derive(Debug, Default)]
 pub struct Keys {
@@ -27,5 +28,25 @@ impl Keys {
 
     pub fn text(&self, number: u32) -> &str {
         &self.texts[number as usize]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Forgets all but the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        for text in self.texts.drain(length.min(self.texts.len())..) {
+            self.numbers.remove(&text);
+        }
+    }
+}
+
+/// The numbers follow from the texts.
+impl Hash for Keys {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Keys { numbers: _, texts } = self;
+        texts.hash(state);
     }
 }

@@ -27,6 +27,7 @@ pub mod plan;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod recipient;
+pub mod rehearsal;
 pub mod render;
 pub mod replies;
 pub mod request;
@@ -34,5 +35,7 @@ pub mod roster;
 pub mod send_time;
 pub mod shard;
 pub mod slot;
+pub mod state_hash;
+pub mod undoable;
 pub mod words;
 pub mod zones;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::budget_manager::Place;
 use crate::minutes::minute_of;
 use crate::slot::{message_number, slot_of_message};
+use crate::undoable::Undoable;
 use crate::words::{Channel, MessageState};
 
 /// Sequence numbers of one life of a shard begin at its incarnation in these bits, so that none is given twice.
@@ -30,7 +31,7 @@ fn index_of(link: NonZeroU32) -> u32 {
 }
 
 /// What became of a delivery try on a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub struct Attempt {
     pub channel: Channel,
     /// Delivered or failed.
@@ -41,7 +42,7 @@ pub struct Attempt {
     pub bounced: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Message {
     pub recipient: u32,
     /// The same recipient's message before this one.
@@ -86,15 +87,15 @@ impl Message {
 }
 
 /// All messages of one life of a shard, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub struct Messages {
     incarnation: u64,
-    list: Vec<Message>,
+    list: Undoable<Message>,
 }
 
 impl Messages {
     pub fn new(incarnation: u64) -> Self {
-        Messages { incarnation, list: Vec::new() }
+        Messages { incarnation, list: Undoable::default() }
     }
 
     /// A recipient's messages, the latest made first, from the link to that one.
@@ -138,5 +139,15 @@ impl Messages {
 
     pub fn get_mut(&mut self, index: u32) -> &mut Message {
         &mut self.list[index as usize]
+    }
+
+    /// From now on changes are noted, to be undone.
+    pub(crate) fn note(&mut self) {
+        self.list.note();
+    }
+
+    /// Puts everything back as it was when noting began.
+    pub(crate) fn undo(&mut self) {
+        self.list.undo();
     }
 }

@@ -38,8 +38,8 @@ pub struct Minutes {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Minute {
-    balance: Balance,
+pub(crate) struct Minute {
+    pub(crate) balance: Balance,
     /// Whether the ledger may have another number for `balance.spent`.
     unreported: bool,
 }
@@ -50,7 +50,17 @@ impl Minutes {
         self.minutes.get(&minute).map(|known| known.balance).unwrap_or_default()
     }
 
-    fn change(&mut self, minute: i64, change: impl FnOnce(&mut Minute)) {
+    /// The minutes of which anything is known.
+    pub fn keys(&self) -> impl Iterator<Item = i64> {
+        self.minutes.keys().copied()
+    }
+
+    /// (minute, messages) of the minutes that hold any.
+    pub fn taken(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.minutes.iter().map(|(minute, known)| (*minute, known.balance.spent)).filter(|(_, taken)| *taken != 0)
+    }
+
+    pub(crate) fn change(&mut self, minute: i64, change: impl FnOnce(&mut Minute)) {
         let known = self.minutes.entry(minute).or_default();
         change(known);
         let (hour, bit) = (minute.div_euclid(60), 1_u64 << minute.rem_euclid(60));

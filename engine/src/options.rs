@@ -74,14 +74,7 @@ impl Setting {
             }
             Setting::Content => put(content(cursor, peek)?, &mut header.content),
             Setting::Explain => put(boolean(cursor, peek)?, &mut header.explain),
-            Setting::DryRun => match peek {
-                Peek::True => {
-                    cursor.skip(peek)?;
-                    errors.push(self.path(), "is not built yet: leave it out or give false");
-                    true
-                }
-                _ => cursor.skip(peek).map(|()| peek == Peek::False)?,
-            },
+            Setting::DryRun => put(boolean(cursor, peek)?, &mut header.dry_run),
         };
         if !taken {
             errors.push(self.path(), self.takes());

@@ -54,6 +54,8 @@ pub struct Header {
     pub content: Vec<u8>,
     /// Each decision says how it came about.
     pub explain: bool,
+    /// Everything is decided and nothing is changed.
+    pub dry_run: bool,
 }
 
 impl Header {
@@ -67,6 +69,7 @@ impl Header {
             send_at: None,
             content: Vec::new(),
             explain: false,
+            dry_run: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Header {
         out.extend_from_slice(&self.send_at.unwrap_or(NONE).to_le_bytes());
         write_blob(&self.content, out);
         out.push(u8::from(self.explain));
+        out.push(u8::from(self.dry_run));
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
@@ -100,6 +104,7 @@ impl Header {
             send_at: Some(reader.column::<i64>(1)?[0]).filter(|at| *at != NONE),
             content: reader.blob()?.to_vec(),
             explain: reader.take(1)?[0] != 0,
+            dry_run: reader.take(1)?[0] != 0,
         })
     }
 }
@@ -215,6 +220,7 @@ mod tests {
         header.dedup_key = Some("key".into());
         header.urgency = Some(Urgency::High);
         header.explain = true;
+        header.dry_run = true;
         header.content = b"{\"a\":1}".to_vec();
         let mut recipients = Recipients::default();
         let row = RecipientRow { hash: 9, given: given::CONTACTS, contacts: 0b101, ..RecipientRow::default() };

@@ -16,12 +16,15 @@ const DECISION_BYTES: usize = 400;
 
 const MICRO: u64 = 1_000_000;
 
-/// The answer to a batch.
-pub fn batch(request: &Request, replies: &Replies, batch_id: &str) -> Vec<u8> {
+/// The answer to a batch; a dry run has no id.
+pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Vec<u8> {
     let counts = replies.counts(request);
     let mut out = Vec::with_capacity(256 + request.size() * DECISION_BYTES);
     out.extend_from_slice(b"{\"batch_id\":");
-    write_text(batch_id, &mut out);
+    match batch_id {
+        Some(batch_id) => write_text(batch_id, &mut out),
+        None => out.extend_from_slice(b"null"),
+    }
     out.extend_from_slice(b",\"counts\":{\"scheduled\":");
     write_integer(counts.scheduled.iter().sum::<u32>(), &mut out);
     out.extend_from_slice(b",\"blocked\":");
@@ -99,9 +102,12 @@ fn write_verdict(verdict: &Verdict<'_>, explain: bool, out: &mut Vec<u8>) {
 }
 
 fn write_scheduled(id: &str, channel: Channel, decision: &Decision, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"message_id\":\"");
-    write_message_id(decision.message_id, out);
-    out.extend_from_slice(b"\",\"recipient_id\":");
+    out.extend_from_slice(b"{\"message_id\":");
+    match decision.message_id {
+        0 => out.extend_from_slice(b"null"),
+        number => write_message_id(number, out),
+    }
+    out.extend_from_slice(b",\"recipient_id\":");
     write_text(id, out);
     out.extend_from_slice(b",\"status\":\"scheduled\",\"reason\":null,\"detail\":");
     match Reason::from_code(decision.reason).and_then(Reason::deferral) {
@@ -218,8 +224,9 @@ fn hex_digit(number: u8) -> u8 {
 
 /// `m-` and 16 hexadecimal digits.
 fn write_message_id(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"m-");
+    out.extend_from_slice(b"\"m-");
     out.extend(number.to_be_bytes().iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(*byte)]));
+    out.push(b'"');
 }
 
 fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {

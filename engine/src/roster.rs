@@ -1,6 +1,7 @@
 //! The roster: every recipient that this shard knows, found by id, with profile and suppressions.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
@@ -11,6 +12,8 @@ use crate::deduplicator::History;
 use crate::engagement::OwnCounts;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
 use crate::slot::hash_of;
+use crate::state_hash::hash_map;
+use crate::undoable::Undoable;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
 
 /// Why a channel is stopped that a person had opted out of before they were erased.
@@ -20,7 +23,7 @@ const OPTED_OUT: &str = "opted out";
 pub const CAMPAIGN_ZONE: u16 = u16::MAX;
 
 /// What is known of a recipient.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Profile {
     pub customer_type: u8,
     pub device: u8,
@@ -99,7 +102,7 @@ impl Profile {
 }
 
 /// A hard stop on one channel or, without one, on all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Suppression {
     pub channel: Option<Channel>,
     /// Holds in [.., until), or for good.
@@ -114,7 +117,7 @@ impl Suppression {
 }
 
 /// A recipient on this shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Recipient {
     pub id: Box<str>,
     pub hash: u64,
@@ -189,10 +192,12 @@ impl Recipient {
 /// All recipients of a shard.
 #[derive(Debug, Default)]
 pub struct Roster {
-    recipients: Vec<Recipient>,
+    recipients: Undoable<Recipient>,
     by_id: HashTable<u32>,
     /// What must go on holding for erased people, by the XXH3-128 of their ids.
     traces: HashMap<u128, Vec<Suppression>>,
+    /// The traces that were taken since noting began; None while nothing is noted.
+    taken: Option<Vec<(u128, Vec<Suppression>)>>,
 }
 
 fn trace_of(id: &str) -> u128 {
@@ -219,11 +224,37 @@ impl Roster {
             return index;
         }
         let index = self.recipients.len() as u32;
-        let suppressions = self.traces.remove(&trace_of(id)).unwrap_or_default();
+        let suppressions = self.take_trace(trace_of(id));
         self.recipients.push(Recipient { id: id.into(), hash, suppressions, ..Recipient::default() });
         let recipients = &self.recipients;
         self.by_id.insert_unique(hash, index, |other| recipients[*other as usize].hash);
         index
+    }
+
+    /// The stops of whoever was erased under the id of this trace; they are the person's own again.
+    fn take_trace(&mut self, trace: u128) -> Vec<Suppression> {
+        let Some(stops) = self.traces.remove(&trace) else { return Vec::new() };
+        if let Some(taken) = &mut self.taken {
+            taken.push((trace, stops.clone()));
+        }
+        stops
+    }
+
+    /// From now on changes are noted, to be undone; nobody may be erased meanwhile.
+    pub(crate) fn note(&mut self) {
+        self.recipients.note();
+        self.taken = Some(Vec::new());
+    }
+
+    /// Puts everything back as it was when noting began.
+    pub(crate) fn undo(&mut self) {
+        let added = self.recipients.undo();
+        for (recipient, index) in added.iter().zip(self.recipients.len() as u32..) {
+            if let Ok(place) = self.by_id.find_entry(recipient.hash, |other| *other == index) {
+                place.remove();
+            }
+        }
+        self.traces.extend(self.taken.take().unwrap_or_default());
     }
 
     /// Forgets a person but for a trace of their stops, if any hold, under a hash of the id.
@@ -258,6 +289,15 @@ impl Roster {
 
     pub fn get_mut(&mut self, index: u32) -> &mut Recipient {
         &mut self.recipients[index as usize]
+    }
+}
+
+/// Who is found by which id follows from the recipients.
+impl Hash for Roster {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Roster { recipients, by_id: _, traces, taken: _ } = self;
+        recipients.hash(state);
+        hash_map(traces, state);
     }
 }
 

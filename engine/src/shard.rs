@@ -8,8 +8,10 @@ use crate::engagement::Decay;
 use crate::keys::Keys;
 use crate::messages::Messages;
 use crate::part::Part;
+use crate::rehearsal::Before;
 use crate::roster::{Roster, Suppression};
 use crate::slot::{hash_of, slot_of};
+use crate::undoable::Undoable;
 use crate::words::{ALL_CHANNELS, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
 use crate::zones::Zones;
 
@@ -19,17 +21,19 @@ pub struct Shard {
     pub roster: Roster,
     pub messages: Messages,
     pub keys: Keys,
-    pub campaigns: Vec<Campaign>,
+    pub campaigns: Undoable<Campaign>,
     pub zones: Arc<Zones>,
-    campaign_index: HashMap<String, u32>,
+    pub(crate) campaign_index: HashMap<String, u32>,
     /// XXH3-128 of the ids of all events that were applied.
     pub seen_events: HashSet<u128>,
     /// Of all counts of engagement.
     pub decay: Decay,
     /// Campaigns with a limit to which money came back since anybody asked.
-    freed: BTreeSet<u32>,
+    pub(crate) freed: BTreeSet<u32>,
     /// The latest `now` of any request: time never goes back on a shard.
-    latest: i64,
+    pub(crate) latest: i64,
+    /// What a rehearsal puts back, while there is one.
+    pub(crate) before: Option<Before>,
 }
 
 /// The campaign is not known here.

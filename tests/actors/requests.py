@@ -23,7 +23,7 @@ async def put(outreach: AsyncOutreach, campaign_id: str, **fields: Any) -> None:
 
 async def send(outreach: AsyncOutreach, campaign_id: str, recipient: dict[str, Any], **options: Any) -> dict[str, Any]:
     body = msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient, **options})
-    return msgspec.json.decode(await outreach.send_body(body))  # type: ignore[no-any-return]
+    return msgspec.json.decode((await outreach.send_body(body))[0])  # type: ignore[no-any-return]
 
 
 async def send_batch(

@@ -83,7 +83,7 @@ def test_broken_bodies(client: httpx.Client, method: str, path: str, body: bytes
         ({"send_at": 5}, "/send_at"),
         ({"content": []}, "/content"),
         ({"colour": "red"}, "/colour"),
-        ({"dry_run": True}, "/dry_run"),
+        ({"dry_run": 1}, "/dry_run"),
         ({"explain": 1}, "/explain"),
     ],
 )

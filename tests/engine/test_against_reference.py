@@ -43,6 +43,9 @@ class EngineInProcess:
     def __init__(self, shards: int = 1, settings: Settings | None = None) -> None:
         self.engine = Engine(settings, shards)
 
+    def state_hashes(self) -> list[str]:
+        return self.engine.state_hashes()
+
     def __getattr__(self, call: str) -> Any:
         """The engine's call of that name. Where it needs no `now`, ours is left out."""
         method = getattr(self.engine, call)

@@ -10,9 +10,9 @@ use crate::part::{Header, Part, RecipientRow, Recipients, given};
 use crate::slot::hash_of;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT};
 
-const NOW: i64 = 1_800_000_000;
+pub(crate) const NOW: i64 = 1_800_000_000;
 
-fn shard(limited: Limited) -> Shard {
+pub(crate) fn shard(limited: Limited) -> Shard {
     let mut shard = Shard::new(1, Arc::default());
     shard.put_campaign(Rules {
         id: "spring".into(),
@@ -29,7 +29,7 @@ fn shard(limited: Limited) -> Shard {
     shard
 }
 
-fn part(ids: &[&str]) -> Part {
+pub(crate) fn part(ids: &[&str]) -> Part {
     let mut recipients = Recipients::default();
     for id in ids {
         let row = RecipientRow { hash: hash_of(id), given: given::CONTACTS, contacts: 0b11, ..RecipientRow::default() };
@@ -42,7 +42,7 @@ fn part(ids: &[&str]) -> Part {
 }
 
 /// Everything goes now, sms first.
-struct Columns {
+pub(crate) struct Columns {
     instants: Vec<i64>,
     days: Vec<i32>,
     offsets: Vec<i16>,
@@ -52,7 +52,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(rows: usize) -> Self {
+    pub(crate) fn of(rows: usize) -> Self {
         Columns {
             instants: vec![NOW; rows * CHANNEL_COUNT],
             days: vec![20_833; rows * CHANNEL_COUNT],
@@ -63,7 +63,7 @@ impl Columns {
         }
     }
 
-    fn plan(&self) -> Plan<'_> {
+    pub(crate) fn plan(&self) -> Plan<'_> {
         Plan {
             instants: &self.instants,
             days: &self.days,
@@ -75,7 +75,7 @@ impl Columns {
     }
 }
 
-fn reasons(admission: &Admission) -> Vec<Option<Reason>> {
+pub(crate) fn reasons(admission: &Admission) -> Vec<Option<Reason>> {
     admission.answer.reason.iter().map(|code| Reason::from_code(*code)).collect()
 }
 

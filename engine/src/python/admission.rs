@@ -81,6 +81,10 @@ impl Admission {
         self.inner.explain.then(|| self.inner.traces.iter().enumerate().map(dict).collect()).transpose()
     }
 
+    fn detach(&mut self) {
+        self.inner.detach();
+    }
+
     #[pyo3(signature = (explanations))]
     fn answer<'py>(&self, py: Python<'py>, explanations: Vec<String>) -> PyResult<Bound<'py, PyBytes>> {
         if self.inner.answer.status.len() != self.inner.rows.len() {

@@ -72,6 +72,11 @@ impl Request {
     }
 
     #[getter]
+    fn dry_run(&self) -> bool {
+        self.0.header.dry_run
+    }
+
+    #[getter]
     fn size(&self) -> usize {
         self.0.size()
     }
@@ -87,11 +92,12 @@ impl Request {
         Ok(PyBytes::new(py, &part))
     }
 
+    #[pyo3(signature = (answers, batch_id))]
     fn render_batch<'py>(
         &self,
         py: Python<'py>,
         answers: &Bound<'py, PyMapping>,
-        batch_id: &str,
+        batch_id: Option<&str>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let answers = by_shard(answers)?;
         let rendered = py.detach(|| render::batch(&self.0, &self.replies(&answers), batch_id));

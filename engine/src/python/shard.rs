@@ -15,6 +15,7 @@ use crate::events::Event;
 use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::{NO_QUIET_HOURS, Part};
 use crate::plan::Plan;
+use crate::rehearsal::Amounts;
 use crate::roster::{CAMPAIGN_ZONE, Suppression};
 use crate::shard::{self, UnknownCampaign};
 use crate::slot::{message_from_text, message_text, slot_of};
@@ -129,6 +130,9 @@ impl Shard {
 
     fn admit(&mut self, part: &[u8]) -> PyResult<Admission> {
         let part = Part::decode(part)?;
+        if part.header.dry_run != self.inner.rehearses() {
+            return Err(PyValueError::new_err("a dry run is rehearsed, and nothing else"));
+        }
         let inner = self.inner.admit(&part, self.default_quiet)?;
         Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
@@ -160,6 +164,27 @@ impl Shard {
         Ok(self.inner.commit(&mut admission.inner, &plan).map(|needs| amounts(needs.0)))
     }
 
+    fn begin_rehearsal(&mut self) {
+        self.inner.begin_rehearsal();
+    }
+
+    fn end_rehearsal(&mut self) {
+        self.inner.end_rehearsal();
+    }
+
+    fn lay_out(&mut self, admission: &Admission, taken: Vec<Amount>) -> PyResult<()> {
+        self.inner.lay_out(admission.inner.campaign, &by_bucket(taken)?);
+        Ok(())
+    }
+
+    fn rehearsal_needs(&self, admission: &Admission, rest: Vec<Amount>) -> PyResult<Vec<Amount>> {
+        Ok(amounts(self.inner.rehearsal_needs(admission.inner.campaign, by_bucket(rest)?)))
+    }
+
+    fn rehearsal_spent(&self, admission: &Admission) -> Vec<Amount> {
+        amounts(self.inner.rehearsal_spent(admission.inner.campaign))
+    }
+
     fn abandon(&mut self, admission: &mut Admission) {
         self.inner.abandon(&mut admission.inner);
     }
@@ -168,10 +193,7 @@ impl Shard {
         let balances = &mut self.campaign_mut(campaign_id)?.balances;
         let grants: Vec<_> = grants
             .into_iter()
-            .map(|(kind, key, amount, last, excess)| {
-                let bucket = Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))?;
-                Ok((bucket, amount, last, excess))
-            })
+            .map(|(kind, key, amount, last, excess)| Ok((bucket_of(kind, key)?, amount, last, excess)))
             .collect::<PyResult<_>>()?;
         balances.grant(grants.into_iter());
         Ok(())
@@ -303,6 +325,11 @@ impl Shard {
         Ok(Some(dict))
     }
 
+    /// 32 hexadecimal digits; equal for equal states.
+    fn state_hash(&self) -> String {
+        format!("{:032x}", self.inner.state_hash())
+    }
+
     /// How many recipients and messages this shard holds.
     fn sizes(&self) -> (usize, usize) {
         (self.inner.roster.len(), self.inner.messages.len())
@@ -343,6 +370,15 @@ type Amount = (u8, i64, i64);
 
 /// What to ask the ledger for, and of which campaign.
 type Question = (String, Vec<Amount>);
+
+fn bucket_of(kind: u8, key: i64) -> PyResult<Bucket> {
+    Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))
+}
+
+/// Amounts by bucket as Python hands them over.
+fn by_bucket(rows: Vec<Amount>) -> PyResult<Amounts> {
+    rows.into_iter().map(|(kind, key, amount)| Ok((bucket_of(kind, key)?, amount))).collect()
+}
 
 fn amounts(amounts: impl IntoIterator<Item = (Bucket, i64)>) -> Vec<Amount> {
     amounts.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()

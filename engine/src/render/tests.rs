@@ -33,7 +33,7 @@ fn answer(decisions: &[Decision]) -> Vec<u8> {
 fn rendered(answer: Option<&[u8]>) -> String {
     let request = request();
     let replies = Replies::read(&request, |_| answer);
-    String::from_utf8(batch(&request, &replies, "b-\"1\"")).expect("UTF-8")
+    String::from_utf8(batch(&request, &replies, Some("b-\"1\""))).expect("UTF-8")
 }
 
 #[test]
