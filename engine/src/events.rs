@@ -1,7 +1,5 @@
 //! Events: what the world says became of a message, taken once each, counted and acted upon.
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::messages::{Message, marks};
 use crate::shard::Shard;
 use crate::words::{EventStatus, EventType, MessageState};
@@ -54,14 +52,13 @@ impl Shard {
     /// Trying the next channel of its chain is delivery's part.
     pub fn apply_event(&mut self, event: &Event<'_>, now: i64) -> EventStatus {
         self.advance(now);
-        let id = xxh3_128(event.id.as_bytes());
-        if self.seen_events.contains(&id) {
+        if self.event_ids.applied(event.id) {
             return EventStatus::Seen;
         }
         let Some(index) = self.find_message(event.message) else {
             return EventStatus::Unknown;
         };
-        self.seen_events.insert(id);
+        self.event_ids.note_applied(event.id);
         self.count(index, event);
         let &Message { recipient, channel, state, .. } = self.messages.get(index);
         if fails(event.kind) && undecided(state) {

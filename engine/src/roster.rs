@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::deduplicator::History;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
+use crate::secret::Secret;
 use crate::slot::hash_of;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
 
@@ -188,15 +188,21 @@ impl Recipient {
 pub struct Roster {
     recipients: Vec<Recipient>,
     by_id: HashTable<u32>,
-    /// What must go on holding for erased people, by the XXH3-128 of their ids.
+    /// What must go on holding for erased people, by a digest of their ids that only the secret gives.
     traces: HashMap<u128, Vec<Suppression>>,
-}
-
-fn trace_of(id: &str) -> u128 {
-    xxh3_128(id.as_bytes())
+    secret: Secret,
 }
 
 impl Roster {
+    /// An empty one. Without a secret (the default) whoever reads the state can guess who was erased.
+    pub fn new(secret: Secret) -> Self {
+        Roster { secret, ..Roster::default() }
+    }
+
+    fn trace_of(&self, id: &str) -> u128 {
+        self.secret.digest(id.as_bytes())
+    }
+
     pub fn len(&self) -> usize {
         self.recipients.len()
     }
@@ -216,14 +222,14 @@ impl Roster {
             return index;
         }
         let index = self.recipients.len() as u32;
-        let suppressions = self.traces.remove(&trace_of(id)).unwrap_or_default();
+        let suppressions = self.traces.remove(&self.trace_of(id)).unwrap_or_default();
         self.recipients.push(Recipient { id: id.into(), hash, suppressions, ..Recipient::default() });
         let recipients = &self.recipients;
         self.by_id.insert_unique(hash, index, |other| recipients[*other as usize].hash);
         index
     }
 
-    /// Forgets a person but for a trace of their stops, if any hold, under a hash of the id.
+    /// Forgets a person but for a trace of their stops, if any hold, under a digest of the id.
     pub fn erase(&mut self, index: u32, now: i64) {
         let erased = std::mem::take(self.get_mut(index));
         if let Ok(place) = self.by_id.find_entry(erased.hash, |other| *other == index) {
@@ -231,14 +237,14 @@ impl Roster {
         }
         let stops = erased.lasting_stops(now);
         if !stops.is_empty() {
-            self.traces.insert(trace_of(&erased.id), stops);
+            self.traces.insert(self.trace_of(&erased.id), stops);
         }
     }
 
     /// Lifts the hard stop of a channel (or of all); false if there was none. Who was erased is known again by this:
     /// it names them.
     pub fn lift(&mut self, id: &str, channel: Option<Channel>) -> bool {
-        if self.find_id(id).is_none() && !self.traces.contains_key(&trace_of(id)) {
+        if self.find_id(id).is_none() && !self.traces.contains_key(&self.trace_of(id)) {
             return false;
         }
         let index = self.find_or_add(id, hash_of(id));
