@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 
 from actors.changes import Changes, Course
@@ -43,6 +44,7 @@ class Ledger:
         timeouts = Timeouts.of(settings)
         self._settings = settings
         self._now = CLOCK_START
+        self._secret = secrets.token_bytes(16)
         self._book = BudgetLedger(len(links))
         self._courses: dict[str, Course] = {}
         self._births = Births(len(links))
@@ -64,7 +66,7 @@ class Ledger:
         standings = [course.standing for course in self._courses.values() if course.standing is not None]
         if lost:
             logger.warning("shard %d died holding slices, which count as spent: %s", shard, lost)
-        return Registration(incarnation, standings, lost)
+        return Registration(incarnation, standings, self._secret, lost)
 
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.

@@ -10,9 +10,11 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from api.context import AnyRequest, answer, intake_of, outreach_of
+from api.idempotency import REPLAYED, key_of
 from api.metrics import count_decisions
 from api.openapi import describe
 from api.shapes import BatchAnswer, BatchBody, Decision, EventsAnswer, EventsBody, Message, SendBody
+from engine._core import EVENT_STATUSES
 from engine.errors import RequestError
 from engine.event import Event, decode_events
 
@@ -33,7 +35,12 @@ _outcome = msgspec.json.Decoder(_Outcome)
 @post("/send", status_code=200, **describe("send", body=SendBody, answer=Decision, problems=(404, 422)))
 async def send(request: AnyRequest) -> Response[bytes]:
     """Decides on one recipient."""
+    key = key_of(request)
     body = await intake_of(request).read_json(request)
+    if key is not None:
+        kept = await outreach_of(request).keyed.send_body(key, body)
+        count_decisions(kept.decided)
+        return answer(kept.body, REPLAYED if kept.replayed else None)
     decision = await outreach_of(request).send_body(body)
     outcome = _outcome.decode(decision)
     count_decisions([(outcome.status, outcome.channel or outcome.reason or "", 1)])
@@ -50,7 +57,12 @@ async def send_batch(request: AnyRequest) -> Response[bytes]:
 
     What is wrong with one leaves the others alone: its decision is invalid and names the fault.
     """
+    key = key_of(request)
     body = await intake_of(request).read_json(request)
+    if key is not None:
+        kept = await outreach_of(request).keyed.send_batch_body(key, body)
+        count_decisions(kept.decided)
+        return answer(kept.body, REPLAYED if kept.replayed else None)
     decisions, tally = await outreach_of(request).send_batch_body(body)
     count_decisions(tally)
     return answer(decisions)
@@ -83,9 +95,22 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
     A message that failed or bounced gives back its cost and its place; a bounce, a complaint and an unsubscription
     suppress the channel for good, with the type of the event as the reason.
     """
-    decoded = decode_events(await intake_of(request).read_json(request))
+    key = key_of(request)
+    body = await intake_of(request).read_json(request)
+    decoded = decode_events(body)
     sound = [event for event in decoded if isinstance(event, Event)]
-    applied = iter(await outreach_of(request).events(sound) if sound else [])
+    replayed = False
+    if key is None:
+        applied = iter(await outreach_of(request).events(sound))
+    else:
+        # Kept as codes: nothing that a request says is kept, and the same request has the same events.
+        async def take() -> bytes:
+            results = await outreach_of(request).events(sound)
+            return bytes(EVENT_STATUSES.index(result["status"]) for result in results)
+
+        codes, replayed = await outreach_of(request).keyed.once(key, body, len(sound), take)
+        statuses = (EVENT_STATUSES[code] for code in codes)
+        applied = iter([{"id": event.id, "status": status} for event, status in zip(sound, statuses, strict=True)])
     results = [
         next(applied)
         if isinstance(event, Event)
@@ -96,7 +121,7 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
         }
         for event in decoded
     ]
-    return answer({"results": results})
+    return answer({"results": results}, REPLAYED if replayed else None)
 
 
 def _message(message: dict[str, Any] | None) -> Response[bytes]:
