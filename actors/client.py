@@ -11,6 +11,7 @@ from typing import Any
 
 from actors.answers import answer_of
 from actors.gather import Call, Gatherer
+from actors.keyed import Dry, Keyed
 from actors.ledger import LEDGER_NAME
 from actors.shard_link import shard_name
 from actors.standing import Part, Standing
@@ -18,6 +19,7 @@ from actors.timeouts import Timeouts
 from engine._core import CHANNELS, Request
 from engine.errors import MadanSaraError, Overloaded, ShardUnavailable
 from engine.event import Event
+from engine.event_rounds import Round, take_events
 from engine.model import Campaign
 from engine.rehearsal import Taken
 from engine.router import Router
@@ -45,6 +47,16 @@ class AsyncOutreach:
         self._router = Router(len(self._shards))
         self._batches = [0] * len(self._shards)
         self._gatherers = [Gatherer(self._decider(shard)) for shard in range(len(self._shards))]
+        self.keyed = Keyed(
+            self._router,
+            self._ask_shard,
+            self.now,
+            self._standing,
+            self._places,
+            Dry(self.send_body, self.send_batch_body),
+            patience_s=2 * self._timeouts.answer,
+        )
+        """The same calls for requests with an Idempotency-Key."""
 
     # ---- time -------------------------------------------------------------------------------------------
 
@@ -173,18 +185,15 @@ class AsyncOutreach:
 
         If a shard does not answer, the events of others may have been applied; repeating all of them is safe.
         """
-        now = await self.now()
-        shards = [self._router.shard_of_message(event.message_id) for event in events]
-        statuses = ["unknown"] * len(events)
-
-        async def apply(shard: int) -> None:
-            places = [place for place, its_shard in enumerate(shards) if its_shard == shard]
-            found = await self._ask_shard(shard, "apply_events", [events[place] for place in places], now)
-            for place, status in zip(places, found, strict=True):
-                statuses[place] = status
-
-        await asyncio.gather(*(apply(shard) for shard in {shard for shard in shards if shard is not None}))
-        return [{"id": event.id, "status": status} for event, status in zip(events, statuses, strict=True)]
+        rounds = take_events(self._router, events, await self.now())
+        answers: dict[int, list[Any]] | None = None
+        while True:
+            try:
+                step = next(rounds) if answers is None else rounds.send(answers)
+            except StopIteration as done:
+                statuses: list[str] = done.value
+                return [{"id": event.id, "status": status} for event, status in zip(events, statuses, strict=True)]
+            answers = await self._take_round(step)
 
     async def ready(self) -> dict[int, bool]:
         """Whether each shard, and the ledger with it, answers."""
@@ -236,7 +245,11 @@ class AsyncOutreach:
                 answers[shard] = None
         return answers
 
-    def _decider(self, shard: int) -> Call:
+    async def _take_round(self, step: Round) -> dict[int, list[Any]]:
+        calls = (self._ask_shard(shard, step.method, rows, *step.arguments) for shard, rows in step.rows.items())
+        return dict(zip(step.rows, await asyncio.gather(*calls), strict=True))
+
+    def _decider(self, shard: int) -> Call[Part, bytes]:
         async def decide(parts: list[Part]) -> list[bytes | MadanSaraError]:
             outcomes: list[bytes | MadanSaraError] = await self._ask_shard(shard, "decide", parts)
             return outcomes

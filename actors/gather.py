@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
-from actors.standing import Part
 from engine.errors import MadanSaraError, Overloaded
 
 __all__ = ["PARTS_MAX", "WAITING_MAX", "Call", "Gatherer"]
@@ -21,24 +21,25 @@ PARTS_MAX = 256
 WAITING_MAX = 2048
 """Beyond it a send is refused."""
 
-PartAnswer = bytes | MadanSaraError
-Call = Callable[[list[Part]], Awaitable[Sequence[PartAnswer]]]
+Part = TypeVar("Part")
+Answer = TypeVar("Answer")
+Call = Callable[[list[Part]], Awaitable[Sequence[Answer | MadanSaraError]]]
 """Sends parts and returns what became of each, in order, or raises for all."""
 
 
-class Gatherer:
-    """The single sends of one client to one shard. Lives on one event loop."""
+class Gatherer(Generic[Part, Answer]):
+    """The single sends of one client to one shard, or what else goes there one by one. Lives on one event loop."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call[Part, Answer]) -> None:
         self._call = call
-        self._waiting: deque[tuple[Part, asyncio.Future[bytes]]] = deque()
+        self._waiting: deque[tuple[Part, asyncio.Future[Answer]]] = deque()
         self._sending: asyncio.Task[None] | None = None
 
-    async def ask(self, part: Part) -> bytes:
+    async def ask(self, part: Part) -> Answer:
         """The shard's answer to a part. Raises `Overloaded` at once if too many wait already."""
         if len(self._waiting) >= WAITING_MAX:
-            raise Overloaded(f"{WAITING_MAX:,} requests wait for this recipient's shard.")
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            raise Overloaded(f"{WAITING_MAX:,} requests wait for one shard.")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((part, answer))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
@@ -53,8 +54,8 @@ class Gatherer:
         finally:
             self._sending = None
 
-    async def _send_together(self, gathered: list[tuple[Part, asyncio.Future[bytes]]]) -> None:
-        outcomes: Sequence[bytes | Exception]
+    async def _send_together(self, gathered: list[tuple[Part, asyncio.Future[Answer]]]) -> None:
+        outcomes: Sequence[Answer | Exception]
         try:
             outcomes = await self._call([part for part, _ in gathered])
         except Exception as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Sequence
 
@@ -46,6 +47,7 @@ class Ledger:
         timeouts = Timeouts.of(settings)
         self._settings = settings
         self._now = CLOCK_START
+        self._secret = secrets.token_bytes(16)
         self._book = BudgetLedger(len(links))
         self._courses: dict[str, Course] = {}
         self._births = Births(len(links))
@@ -72,7 +74,7 @@ class Ledger:
         standings = [course.standing for course in self._courses.values() if course.standing is not None]
         if lost:
             logger.warning("shard %d died holding slices, which count as spent: %s", shard, lost)
-        return Registration(incarnation, standings, self._publications.latest, lost)
+        return Registration(incarnation, standings, self._publications.latest, self._secret, lost)
 
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.

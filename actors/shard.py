@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -21,14 +21,15 @@ from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
 from actors.shard_link import NAMESPACE
-from actors.standing import Demand, Part, Publication, Registration, Report, Standing
+from actors.standing import ClaimedPart, Demand, Opening, Part, Publication, Registration, Report, Standing
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from engine.budget_manager import Grants
+from engine.claim import Begun, Claim
 from engine.errors import MadanSaraError, ShardUnavailable
 from engine.event import Event
 from engine.learning import Learned
-from engine.orchestrator import Orchestrator
+from engine.orchestrator import ClaimedAnswer, Orchestrator
 from engine.rehearsal import Taken
 from engine.settings import Settings
 from engine.status import Tally
@@ -41,7 +42,8 @@ RESTART_PAUSE_S = 1.0
 
 SUPERSEDED_EXIT_STATUS = 3
 
-T = TypeVar("T")
+Q = TypeVar("Q", Part, ClaimedPart)
+A = TypeVar("A")
 
 logger = logging.getLogger("madan_sara.shard")
 
@@ -79,16 +81,24 @@ class Shard:
 
     def decide(self, parts: list[Part]) -> list[bytes | MadanSaraError]:
         """Decides parts in order; an error stands for a part of which nothing was decided."""
-        with self._life.link.one_wait_each() if self._life else nullcontext():
-            return [self._outcome(part, lambda core, columns: core.decide(columns)) for part in parts]
+        return self._decide_each(parts, lambda core, part: core.decide(part[1]))
+
+    def decide_claimed(self, parts: list[ClaimedPart]) -> list[ClaimedAnswer | MadanSaraError]:
+        """As `decide`, each once for its claim; see `Orchestrator`."""
+        return self._decide_each(parts, lambda core, part: core.decide_claimed(part.columns, part.claim))
 
     def rehearse(self, part: Part, taken: Taken) -> tuple[bytes, Taken] | MadanSaraError:
         """Decides a part of a dry run, which changes nothing; see `Orchestrator.rehearse`."""
-        return self._outcome(part, lambda core, columns: core.rehearse(columns, taken))
+        return self._outcome(part, lambda core, part: core.rehearse(part[1], taken))
 
-    def _outcome(self, part: Part, work: Callable[[Orchestrator, bytes], T]) -> T | MadanSaraError:
+    def _decide_each(self, parts: Sequence[Q], work: Callable[[Orchestrator, Q], A]) -> list[A | MadanSaraError]:
+        with self._life.link.one_wait_each() if self._life else nullcontext():
+            return [self._outcome(part, work) for part in parts]
+
+    def _outcome(self, part: Q, work: Callable[[Orchestrator, Q], A]) -> A | MadanSaraError:
         try:
-            return self._decide(*part, work)
+            with self._deciding(part[0]) as core:
+                return work(core, part)
         except MadanSaraError as error:
             return error
         except (KeyboardInterrupt, SystemExit):
@@ -97,16 +107,45 @@ class Shard:
             logger.exception("shard %d could not decide a part of %r", self._index, part[0])
             return MadanSaraError(f"A fault of the server: {type(error).__name__}.")
 
-    def _decide(self, campaign_id: str, columns: bytes, work: Callable[[Orchestrator, bytes], T]) -> T:
+    @contextmanager
+    def _deciding(self, campaign_id: str) -> Iterator[Orchestrator]:
         with self._alive() as life:
             if campaign_id in life.frozen:
                 raise ShardUnavailable(f"The campaign {campaign_id!r} is being changed.")
             if not life.core.knows(campaign_id):
                 self._put(life, self._standing_of(campaign_id))
-            return work(life.core, columns)
+            yield life.core
+
+    # ---- idempotency keys -------------------------------------------------------------------------------
+
+    def kept_part(self, claim: Claim) -> tuple[bytes, bool] | None:
+        """See `Orchestrator`, as are the next two."""
+        with self._alive() as life:
+            return life.core.kept_part(claim)
+
+    def leave(self, claim: Claim, name: int, stays_bound: bool) -> None:
+        with self._alive() as life:
+            life.core.leave(claim, name, stays_bound)
+
+    def finish(self, claim: Claim, name: int, answer: bytes) -> bytes:
+        with self._alive() as life:
+            return life.core.finish(claim, name, answer)
+
+    def begin(self, openings: list[Opening]) -> list[Begun | MadanSaraError]:
+        """Binds keys in order; see `Orchestrator.begin`."""
+        begun: list[Begun | MadanSaraError] = []
+        with self._alive() as life:
+            for opening in openings:
+                try:
+                    begun.append(life.core.begin(*opening))
+                except MadanSaraError as error:
+                    begun.append(error)
+        return begun
+
+    # ---- recipients, messages, events -------------------------------------------------------------------
 
     def merge_profile(self, part: bytes) -> None:
-        """See `Orchestrator`, as are the next seven."""
+        """See `Orchestrator`, as are the next ten."""
         with self._alive() as life:
             life.core.merge_profile(part)
 
@@ -125,6 +164,18 @@ class Shard:
     def apply_events(self, events: list[Event], now: int) -> list[str]:
         with self._alive() as life:
             return life.core.apply_events(events, now)
+
+    def has_messages(self, events: list[tuple[str, str]]) -> list[bool]:
+        with self._alive() as life:
+            return life.core.has_messages(events)
+
+    def bind_events(self, events: list[tuple[str, str | None]]) -> list[str | None]:
+        with self._alive() as life:
+            return life.core.bind_events(events)
+
+    def unbind_events(self, events: list[tuple[str, str]]) -> list[None]:
+        with self._alive() as life:
+            return life.core.unbind_events(events)
 
     def cancel(self, message_id: str) -> dict[str, Any] | None:
         with self._alive() as life:
@@ -215,7 +266,7 @@ class Shard:
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
             registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index)
             link = LedgerLink(self._index, registration.incarnation, self._turn, self._acquire, _end_superseded_life)
-            core = Orchestrator(registration.incarnation, self._settings, link)
+            core = Orchestrator(registration.incarnation, self._settings, link, registration.secret)
             life = _Life(registration.incarnation, core, link)
             for standing in registration.standings:
                 self._put(life, standing)

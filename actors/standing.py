@@ -5,13 +5,31 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.budget_manager import Bucket
+from engine.claim import Claim
 from engine.learning import Figures
 from engine.model import Campaign
 
-__all__ = ["Demand", "Part", "Publication", "Registration", "Report", "Standing"]
+__all__ = ["ClaimedPart", "Demand", "Opening", "Part", "Publication", "Registration", "Report", "Standing"]
 
 Part = tuple[str, bytes]
 """A campaign's id, and the recipients of a request that are one shard's (`_core.Request.part`)."""
+
+
+class ClaimedPart(NamedTuple):
+    """A part that came with an idempotency key."""
+
+    campaign_id: str
+    columns: bytes
+    claim: Claim
+
+
+class Opening(NamedTuple):
+    """How a key's home is asked to bind it; see `engine.orchestrator.Orchestrator.begin`."""
+
+    claim: Claim
+    alone: bool
+    size: int
+    name: int
 
 
 class Standing(NamedTuple):
@@ -58,5 +76,7 @@ class Registration(NamedTuple):
     incarnation: int
     standings: list[Standing]
     publication: Publication
+    secret: bytes
+    """The cluster's: under it a shard keeps what nobody is to read."""
     lost: dict[str, dict[Bucket, int]]
     """By campaign: slices that the life before held, and that count as spent now."""

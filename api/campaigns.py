@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from litestar import Response, get, post, put
 from litestar.params import FromPath
 
-from api.context import AnyRequest, answer, intake_of, outreach_of, settings_of
+from api.context import AnyRequest, answer, encoded, intake_of, outreach_of, settings_of
+from api.idempotency import REPLAYED, key_of
 from api.openapi import describe
 from api.paths import identifier_of
 from api.shapes import CampaignBody, CampaignList, Status
 from engine.model import CampaignAnswer, answer_campaign, decode_campaign
 
 __all__ = ["HANDLERS"]
+
+KEPT_CAMPAIGN_BYTES = 16 * 1024
+"""Room for a campaign's answer under an Idempotency-Key: few are longer."""
 
 
 @get("/campaigns", **describe("list_campaigns", answer=CampaignList))
@@ -47,9 +53,7 @@ async def get_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Respo
 @post("/campaigns/{campaign_id:str}/pause", **describe("pause_campaign", answer=CampaignAnswer, problems=(404,)))
 async def pause_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Response[bytes]:
     """Stops deciding and sending; what waits is kept."""
-    campaign_id = identifier_of(campaign_id)
-    await outreach_of(request).pause(campaign_id)
-    return await _campaign(request, campaign_id)
+    return await _change(request, identifier_of(campaign_id), outreach_of(request).pause)
 
 
 @post(
@@ -58,9 +62,7 @@ async def pause_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Res
 )
 async def resume_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Response[bytes]:
     """Goes on deciding and sending."""
-    campaign_id = identifier_of(campaign_id)
-    await outreach_of(request).resume(campaign_id)
-    return await _campaign(request, campaign_id)
+    return await _change(request, identifier_of(campaign_id), outreach_of(request).resume)
 
 
 @get("/campaigns/{campaign_id:str}/status", **describe("get_status", answer=Status, problems=(404,)))
@@ -70,9 +72,28 @@ async def get_status(request: AnyRequest, campaign_id: FromPath[str]) -> Respons
 
 
 async def _campaign(request: AnyRequest, campaign_id: str) -> Response[bytes]:
+    return answer(await _campaign_body(request, campaign_id))
+
+
+async def _campaign_body(request: AnyRequest, campaign_id: str) -> bytes:
     outreach = outreach_of(request)
     campaign, paused = await outreach.get_campaign(campaign_id)
-    return answer(answer_campaign(campaign, campaign.state(await outreach.now(), paused)))
+    return encoded(answer_campaign(campaign, campaign.state(await outreach.now(), paused)))
+
+
+async def _change(request: AnyRequest, campaign_id: str, change: Callable[[str], Awaitable[None]]) -> Response[bytes]:
+    """Changes a campaign and answers it; once for an Idempotency-Key."""
+
+    async def work() -> bytes:
+        await change(campaign_id)
+        return await _campaign_body(request, campaign_id)
+
+    key = key_of(request)
+    if key is None:
+        return answer(await work())
+    body = await intake_of(request).read(request)
+    campaign, replayed = await outreach_of(request).keyed.once(key, body, KEPT_CAMPAIGN_BYTES, work)
+    return answer(campaign, REPLAYED if replayed else None)
 
 
 HANDLERS = (list_campaigns, put_campaign, get_campaign, pause_campaign, resume_campaign, get_status)

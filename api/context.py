@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -12,7 +13,7 @@ from api.intake import Intake
 from engine.scalars import encode_scalar
 from engine.settings import Settings
 
-__all__ = ["AnyRequest", "answer", "intake_of", "outreach_of", "settings_of"]
+__all__ = ["AnyRequest", "answer", "encoded", "intake_of", "outreach_of", "settings_of"]
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -32,7 +33,12 @@ def settings_of(request: AnyRequest) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
-def answer(value: object) -> Response[bytes]:
+def encoded(value: object) -> bytes:
+    """A value as JSON."""
+    return msgspec.json.encode(value, enc_hook=encode_scalar)
+
+
+def answer(value: object, headers: Mapping[str, str] | None = None) -> Response[bytes]:
     """200 with JSON: bytes as they are, anything else encoded."""
-    body = value if isinstance(value, bytes) else msgspec.json.encode(value, enc_hook=encode_scalar)
-    return Response(body, media_type="application/json", status_code=200)
+    body = value if isinstance(value, bytes) else encoded(value)
+    return Response(body, media_type="application/json", status_code=200, headers=headers)

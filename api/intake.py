@@ -73,16 +73,20 @@ class Intake:
     async def read_json(self, request: Request[Any, Any, Any]) -> bytes:
         """The raw body of a request that says it is JSON, or says nothing.
 
-        Raises `RequestError`: 400 for a query or an `Idempotency-Key`, 408 where it comes too slowly,
-        413 where it is too large, 415 where it is no JSON; and `Overloaded` (429).
+        Raises `RequestError`: 400 for a query, 415 where it is no JSON; and as `read`.
         """
         if request.scope["query_string"]:
             raise RequestError(400, "This takes no query: options go into the body.")
-        if request.method == "POST" and "idempotency-key" in request.headers:
-            raise RequestError(400, "Idempotency-Key is not supported yet: send the request without it.")
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise RequestError(415, "This takes application/json.")
+        return await self.read(request)
+
+    async def read(self, request: Request[Any, Any, Any]) -> bytes:
+        """The raw body of a request, whatever it is.
+
+        Raises `RequestError`: 408 where it comes too slowly, 413 where it is too large; and `Overloaded` (429).
+        """
         try:
             async with asyncio.timeout(self._limits.body_timeout_ms / 1000):
                 return await self._read(request)

@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 
+from api.idempotency import KEY_CHARACTERS_MAX, KEY_HEADER, REPLAYED_HEADER
 from api.problems import MEDIA_TYPE, Problem
 from engine.scalars import scalar_schema
 
@@ -24,6 +25,18 @@ _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = (500,)
 _WITH_PLACE = (429, 503)
 _WITH_BODY = (400, 408, 413, 415)
+_WITH_KEY = (400, 409, 422)
+_REPLAYED = {
+    REPLAYED_HEADER: {"description": "The answer was given before.", "schema": {"const": "true"}},
+}
+_KEY = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "description": "Kept for 24 hours with path and raw body: the same again gets the first answer, recipients that "
+    "were unavailable are decided then; another request under it is refused (422). Where the answer held a person who "
+    "was erased it is forgotten (409). Only successes are kept.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[!-~]+$"},
+}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
 
 
@@ -59,7 +72,7 @@ def build_document(routes: Iterable[BaseRoute], version: str, keyed: bool) -> di
     )
     paths: dict[str, dict[str, Any]] = {}
     for path, method, handler, operation in found:
-        paths.setdefault(path, {})[method] = _operation(path, handler, operation, keyed)
+        paths.setdefault(path, {})[method] = _operation(path, method, handler, operation, keyed)
     components: dict[str, Any] = {"schemas": schemas}
     if keyed:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -81,12 +94,13 @@ def _operations(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str, HTTPRou
                 yield re.sub(r"\{(\w+):str\}", r"{\1}", route.path), method.lower(), handler, operation
 
 
-def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed: bool) -> dict[str, Any]:
+def _operation(path: str, method: str, handler: HTTPRouteHandler, operation: Operation, keyed: bool) -> dict[str, Any]:
     names = re.findall(r"\{(\w+)\}", path)
     statuses = {*operation.problems, *_ALWAYS}
     statuses |= set() if operation.open else set(_WITH_PLACE)
     statuses |= set(_WITH_BODY) if operation.body else set()
     statuses |= {400} if names else set()
+    statuses |= set(_WITH_KEY) if method == "post" else set()
     statuses |= set() if operation.open else {401 if keyed else 403}
     summary, _, description = (handler.fn.__doc__ or "").strip().partition("\n")
     document: dict[str, Any] = {
@@ -99,6 +113,9 @@ def _operation(path: str, handler: HTTPRouteHandler, operation: Operation, keyed
         document["description"] = re.sub(r"\s+", " ", description.strip())
     if names:
         document["parameters"] = [_parameter(name) for name in names]
+    if method == "post":
+        document.setdefault("parameters", []).append(_KEY)
+        document["responses"][str(operation.status)]["headers"] = _REPLAYED
     if operation.body:
         schema = {"$ref": _REFERENCE.format(name=operation.body.__name__)}
         document["requestBody"] = {

@@ -40,8 +40,9 @@ async def get_recipient(request: AnyRequest, recipient_id: FromPath[str]) -> Res
 async def erase_recipient(request: AnyRequest, recipient_id: FromPath[str]) -> None:
     """Erases what is known of a recipient and cancels what waits for them.
 
-    Only a hash of the id is kept, with the suppressions and opt-outs in force: by the same id they hold again, opt-outs
-    as suppressions. The campaigns' counts stay.
+    Only a keyed hash of the id is kept, with the suppressions and opt-outs in force: by the same id they hold again,
+    opt-outs as suppressions. The campaigns' counts stay. Answers that are kept for an Idempotency-Key and hold the
+    recipient are forgotten.
     """
     if not await outreach_of(request).erase(identifier_of(recipient_id)):
         raise RequestError(404, _UNKNOWN)

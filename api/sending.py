@@ -8,9 +8,11 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath
 
 from api.context import AnyRequest, answer, intake_of, outreach_of
+from api.idempotency import REPLAYED, key_of
 from api.metrics import count_decisions
 from api.openapi import describe
 from api.shapes import BatchAnswer, BatchBody, Decision, EventsAnswer, EventsBody, Message, SendBody
+from engine._core import EVENT_STATUSES
 from engine.errors import RequestError
 from engine.event import Event, decode_events
 
@@ -23,7 +25,12 @@ async def send(request: AnyRequest) -> Response[bytes]:
 
     A dry run decides everything and changes nothing.
     """
+    key = key_of(request)
     body = await intake_of(request).read_json(request)
+    if key is not None:
+        kept = await outreach_of(request).keyed.send_body(key, body)
+        count_decisions(kept.decided)
+        return answer(kept.body, REPLAYED if kept.replayed else None)
     decision, tally = await outreach_of(request).send_body(body)
     count_decisions(tally)
     return answer(decision)
@@ -40,7 +47,12 @@ async def send_batch(request: AnyRequest) -> Response[bytes]:
     What is wrong with one leaves the others alone: its decision is invalid and names the fault. A dry run decides
     everything and changes nothing.
     """
+    key = key_of(request)
     body = await intake_of(request).read_json(request)
+    if key is not None:
+        kept = await outreach_of(request).keyed.send_batch_body(key, body)
+        count_decisions(kept.decided)
+        return answer(kept.body, REPLAYED if kept.replayed else None)
     decisions, tally = await outreach_of(request).send_batch_body(body)
     count_decisions(tally)
     return answer(decisions)
@@ -73,9 +85,22 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
     A message that failed or bounced gives back its cost and its place; a bounce, a complaint and an unsubscription
     suppress the channel for good, with the type of the event as the reason.
     """
-    decoded = decode_events(await intake_of(request).read_json(request))
+    key = key_of(request)
+    body = await intake_of(request).read_json(request)
+    decoded = decode_events(body)
     sound = [event for event in decoded if isinstance(event, Event)]
-    applied = iter(await outreach_of(request).events(sound) if sound else [])
+    replayed = False
+    if key is None:
+        applied = iter(await outreach_of(request).events(sound))
+    else:
+        # Kept as codes: nothing that a request says is kept, and the same request has the same events.
+        async def take() -> bytes:
+            results = await outreach_of(request).events(sound)
+            return bytes(EVENT_STATUSES.index(result["status"]) for result in results)
+
+        codes, replayed = await outreach_of(request).keyed.once(key, body, len(sound), take)
+        statuses = (EVENT_STATUSES[code] for code in codes)
+        applied = iter([{"id": event.id, "status": status} for event, status in zip(sound, statuses, strict=True)])
     results = [
         next(applied)
         if isinstance(event, Event)
@@ -86,7 +111,7 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
         }
         for event in decoded
     ]
-    return answer({"results": results})
+    return answer({"results": results}, REPLAYED if replayed else None)
 
 
 def _message(message: dict[str, Any] | None) -> Response[bytes]:

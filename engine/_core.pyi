@@ -12,6 +12,7 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from engine.claim import Begun, Claim
 from engine.explanation import Trace
 from engine.rules import Rules
 from engine.status import Tally
@@ -186,10 +187,20 @@ class Admission:
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
 
-    def __new__(cls, incarnation: int, quiet_start: int, quiet_end: int, half_life_s: float, zones: Zones) -> Shard:
+    def __new__(
+        cls,
+        incarnation: int,
+        quiet_start: int,
+        quiet_end: int,
+        half_life_s: float,
+        zones: Zones,
+        secret: bytes,
+        kept_answers_bytes_max: int,
+    ) -> Shard:
         """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
         hours are those of recipients who name none, as minutes of the day. After the half-life, in seconds, a message
-        counts half for engagement."""
+        counts half for engagement. `secret`, 16 bytes, hides what is kept of erased people, event ids and idempotency
+        keys; answers kept for the latter take up to `kept_answers_bytes_max`."""
 
     def put_campaign(self, rules: Rules) -> None:
         """Creates a campaign or replaces its rules; balances and counts are kept. Reads attributes of `rules`."""
@@ -268,8 +279,8 @@ class Shard:
     def erase(self, id: str, now: int) -> bool:
         """Forgets a person and cancels what waits for them; False if nobody is known by this id.
 
-        Their messages are no longer found but stay in the campaigns' counts. Under a hash of the id it is kept which
-        channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
+        Their messages are no longer found but stay in the campaigns' counts. Under a keyed hash of the id it is kept
+        which channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
 
     def apply_events(
         self, events: Sequence[tuple[str, int, str, int | None, int]], now: int
@@ -285,6 +296,42 @@ class Shard:
         with the type as the reason, and cancel what waits there. The first event of success counts the message as
         delivered, the first but `delivered` as engaged, on its channel and at its local hour then, with the weight of
         `at`; what lies ahead happens now."""
+
+    def has_messages(self, events: Sequence[tuple[str, str]]) -> list[bool]:
+        """For each (event id, message id), whether the message is there or the event was applied to it here."""
+
+    def bind_events(self, events: Sequence[tuple[str, str | None]]) -> list[str | None]:
+        """Binds event ids at home here to messages, in order; the first one that an id comes with has it for good.
+
+        Gives the message that each belongs to; None where it belongs to none and came with None."""
+
+    def unbind_events(self, events: Sequence[tuple[str, str]]) -> None:
+        """Frees the ids of events that are bound to a message and were not applied, as it is gone."""
+
+    def begin(self, claim: Claim, alone: bool, size: int, name: int) -> Begun:
+        """Binds an idempotency key at home here to a request, at the claim's instant, or finds it bound.
+
+        `alone`: only if nobody else is at it. `size`: bytes that its answer may take. `name`, below 2^128, is its name
+        if it is new. Raises `RequestError` (422) if it is bound to another request, `Overloaded` without room."""
+
+    def leave(self, claim: Claim, name: int, stays_bound: bool) -> None:
+        """One that began has no answer. The key is free again if nobody else is at it, unless it `stays_bound`."""
+
+    def finish(self, claim: Claim, name: int, answer: bytes) -> bytes:
+        """Keeps the answer of one that began; the answer that is kept, which is the first."""
+
+    def kept_part(self, claim: Claim) -> tuple[bytes, bool] | None:
+        """The answer to a part and whether no row of it is unavailable; None if there is none.
+
+        Raises `Conflict` if it held a person who was erased, `RequestError` (422) if it is another request's."""
+
+    def left_of_part(self, part: bytes, claim: Claim) -> bytes | None:
+        """The part of what is to be decided: the whole, the rows that were unavailable, or None.
+
+        Raises as `kept_part`, and `Overloaded` without room for its answer."""
+
+    def keep_part(self, left: bytes, claim: Claim, answer: bytes) -> bytes:
+        """Keeps the answer to what was left of a part; the answer to the whole part."""
 
     def cancel(self, message_id: str) -> bool | None:
         """Cancels a message: False, and nothing is changed, if it does not wait any more; None if there is none."""

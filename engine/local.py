@@ -15,6 +15,7 @@ from engine.budget_manager import Bucket, Grants
 from engine.config import Settings, default_settings
 from engine.errors import Conflict, UnknownCampaign
 from engine.event import Event, decode_events
+from engine.event_rounds import Round, take_events
 from engine.learning import Learning
 from engine.ledger import BudgetLedger, Limits
 from engine.model import Campaign, decode_campaign
@@ -120,10 +121,12 @@ class Engine:
 
     def events(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
         """Takes events, as `POST /events` answers. Raises `RequestError`."""
+        decoded = decode_events(_json(body))
+        applied = iter(self._take([event for event in decoded if isinstance(event, Event)], now))
         results: list[dict[str, Any]] = []
-        for event in decode_events(_json(body)):
+        for event in decoded:
             if isinstance(event, Event):
-                results.append({"id": event.id, "status": self._apply(event, now)})
+                results.append({"id": event.id, "status": next(applied)})
             else:
                 errors = [{"path": path, "message": message} for path, message in event.errors]
                 results.append({"id": event.id, "status": "invalid", "errors": errors})
@@ -194,13 +197,20 @@ class Engine:
             for other in range(len(self.shards)):
                 self.recall(other, campaign_id)
 
-    def _apply(self, event: Event, now: int) -> str:
-        shard = self.router.shard_of_message(event.message_id)
-        if shard is None:
-            return "unknown"
-        (status,) = self.shards[shard].apply_events([event], now)
+    def _take(self, events: list[Event], now: int) -> list[str]:
+        rounds = take_events(self.router, events, now)
+        answers: dict[int, list[Any]] | None = None
+        while True:
+            try:
+                step: Round = next(rounds) if answers is None else rounds.send(answers)
+            except StopIteration as done:
+                return list(done.value)
+            answers = {shard: self._take_round(step, shard) for shard in step.rows}
+
+    def _take_round(self, step: Round, shard: int) -> list[Any]:
+        answers: list[Any] = getattr(self.shards[shard], step.method)(step.rows[shard], *step.arguments)
         self._reopen_freed(shard)
-        return status
+        return answers
 
     def _shard_of(self, recipient_id: str) -> Orchestrator:
         return self.shards[self.router.shard_of_recipient(recipient_id)]

@@ -14,11 +14,13 @@ Of what other shards learned a decision knows what was published last (`engine.l
 
 from __future__ import annotations
 
-from typing import Any
+import secrets
+from typing import Any, NamedTuple
 
 from engine._core import EVENT_STATUSES, EVENT_TYPES, Shard, Zones
 from engine.budget_manager import Bucket, BudgetManager, Ledger
 from engine.channel_selector import ChannelSelector
+from engine.claim import Begun, Claim
 from engine.columns import Features
 from engine.config import Settings, channel_gaps, half_life_s, quiet_minutes
 from engine.deduplicator import Deduplicator
@@ -35,16 +37,33 @@ from engine.status import Tally
 from engine.views import message_view, recipient_view
 from kernels import zone_tables
 
-__all__ = ["Orchestrator"]
+__all__ = ["ClaimedAnswer", "Orchestrator"]
+
+
+class ClaimedAnswer(NamedTuple):
+    """The answer to a part that is claimed by an idempotency key, and what was kept of it before this call."""
+
+    answer: bytes
+    before: bytes | None
 
 
 class Orchestrator:
     """Decides for one shard. Not thread-safe: whoever owns it calls it one at a time."""
 
-    def __init__(self, incarnation: int, settings: Settings, ledger: Ledger) -> None:
-        """`incarnation` numbers the lives of this shard: no message id is given twice while it only grows."""
+    def __init__(self, incarnation: int, settings: Settings, ledger: Ledger, secret: bytes | None = None) -> None:
+        """`incarnation` numbers the lives of this shard: no message id is given twice while it only grows.
+
+        `secret`, 16 bytes, is the cluster's; without one it is drawn here.
+        """
         self._settings = settings
-        self._shard = Shard(incarnation, *quiet_minutes(settings), half_life_s(settings), Zones(*zone_tables()))
+        self._shard = Shard(
+            incarnation,
+            *quiet_minutes(settings),
+            half_life_s(settings),
+            Zones(*zone_tables()),
+            secret or secrets.token_bytes(16),
+            settings.limits.kept_answers_bytes_max,
+        )
         self._figures = Learning(settings).figures([], 0)
         self._rules: dict[str, Rules] = {}
         self._deduplicator = Deduplicator(self._shard)
@@ -87,6 +106,34 @@ class Orchestrator:
         if traces is None:
             return admission.answer([])
         return admission.answer(explanations(admission, features, rules, figures, self._channel_selector, traces))
+
+    def decide_claimed(self, part: bytes, claim: Claim) -> ClaimedAnswer:
+        """As `decide`, once for a claim: what was decided before is answered again, and only the rest is decided.
+
+        Raises `Conflict` if the answer held a person who was erased, `Overloaded` without room to keep it,
+        `RequestError` (422) if the key is another request's.
+        """
+        left = self._shard.left_of_part(part, claim)
+        kept = self.kept_part(claim)
+        before = kept[0] if kept else None
+        if left is None and before is not None:
+            return ClaimedAnswer(before, before)
+        left = part if left is None else left
+        return ClaimedAnswer(self._shard.keep_part(left, claim, self.decide(left)), before)
+
+    def kept_part(self, claim: Claim) -> tuple[bytes, bool] | None:
+        """What is kept of a part, and whether no row of it is unavailable. Raises as `decide_claimed`."""
+        return self._shard.kept_part(claim)
+
+    def begin(self, claim: Claim, alone: bool, size: int, name: int) -> Begun:
+        """Binds a key that is at home here; see `_core.Shard.begin`, as for the next two."""
+        return Begun(*self._shard.begin(claim, alone, size, name))
+
+    def leave(self, claim: Claim, name: int, stays_bound: bool) -> None:
+        self._shard.leave(claim, name, stays_bound)
+
+    def finish(self, claim: Claim, name: int, answer: bytes) -> bytes:
+        return self._shard.finish(claim, name, answer)
 
     def put_campaign(self, campaign: Campaign, paused: bool) -> None:
         """Creates a campaign or replaces its rules; what it did so far is kept."""
@@ -155,6 +202,19 @@ class Orchestrator:
     def publish(self, figures: Figures) -> None:
         """From now on decisions go by these figures; before the first time, by the tables."""
         self._figures = figures
+
+    def has_messages(self, events: list[tuple[str, str]]) -> list[bool]:
+        """For each (event id, message id), whether the event can be applied here, or was; see `engine.event_rounds`."""
+        return self._shard.has_messages(events)
+
+    def bind_events(self, events: list[tuple[str, str | None]]) -> list[str | None]:
+        """Binds event ids at home here to messages; the message that each belongs to."""
+        return self._shard.bind_events(events)
+
+    def unbind_events(self, events: list[tuple[str, str]]) -> list[None]:
+        """Frees the ids of events that were not applied after all."""
+        self._shard.unbind_events(events)
+        return [None] * len(events)
 
     def cancel(self, message_id: str) -> dict[str, Any] | None:
         """Cancels a message that still waits; the message, or None if there is none.

@@ -36,6 +36,10 @@ class Router:
         """The shard that a recipient lives on."""
         return slot_of(recipient_id) % self.shards
 
+    def home_of(self, text: str) -> int:
+        """The shard that knows what an event's id or an idempotency key was used for."""
+        return slot_of(text) % self.shards
+
     def shard_of_message(self, message_id: str) -> int | None:
         """The shard that a message lives on; None if this is no message's id."""
         return message_shard(message_id, self.shards)

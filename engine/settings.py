@@ -26,11 +26,12 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(_Table, frozen=True):
-    """Bounds on what the front end takes at once."""
+    """Bounds on what the front end takes at once, and on what a shard keeps to answer repeated requests."""
 
     body_bytes_max: Annotated[int, Meta(ge=1024, le=67_108_864)]
     requests_in_flight_max: Annotated[int, Meta(ge=1, le=65_536)]
     bytes_in_flight_max: Annotated[int, Meta(ge=1024)]
+    kept_answers_bytes_max: Annotated[int, Meta(ge=65_536, le=1_099_511_627_776)]
     body_timeout_ms: Milliseconds
     shard_timeout_ms: Milliseconds
     drain_timeout_ms: Annotated[int, Meta(ge=0, le=6_000)]

@@ -189,6 +189,9 @@ class Duel:
         events = [make_event(self.choices, number, messages, self.now, types) for number in numbers]
         if self.recent and self.choices.chance(50):
             events.append(self.choices.pick(self.recent))
+        if messages and self.choices.chance(50):  # an id that came before, or comes twice, for another message
+            again = self.choices.pick([*self.recent, *events]) | {"message_id": self.choices.pick(messages)}
+            events.insert(self.choices.integer(0, len(events)), again)
         self.recent.extend(events)
         translated = [e | {"message_id": self.theirs.get(e["message_id"], e["message_id"])} for e in events]
         theirs = ({"events": translated}, self.now)

@@ -209,7 +209,8 @@ impl Shard {
         viable: ChannelMask,
     ) -> Decision {
         let recipient_index = admission.rows[choice.row].recipient;
-        let key = *admission.key.get_or_insert_with(|| self.keys.number(&admission.key_text));
+        let key = self.keys.number_again(admission.key, &admission.key_text);
+        admission.key = Some(key);
         let campaign = &mut self.campaigns[admission.campaign as usize];
         let rules = &campaign.rules;
         let cost = rules.costs[channel as usize];

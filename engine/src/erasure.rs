@@ -7,7 +7,7 @@ impl Shard {
     /// Forgets a person; false if nobody is known by this id.
     ///
     /// What waits for them is cancelled. Their messages are no longer found, and stay in the campaign's counts and
-    /// money alone. What remains of them is a trace (see [`crate::roster::Roster::erase`]).
+    /// money alone. Answers kept for repeated requests that hold them are forgotten. What remains of them is a trace (see [`crate::roster::Roster::erase`]).
     pub fn erase(&mut self, id: &str, now: i64) -> bool {
         let Some(index) = self.roster.find_id(id) else {
             return false;
@@ -16,8 +16,11 @@ impl Shard {
         self.cancel_waiting(index, ALL_CHANNELS);
         let theirs: Vec<u32> = self.messages.from_latest(self.roster.get(index).latest_message).collect();
         for message in theirs {
-            self.messages.get_mut(message).content = None;
+            let message = self.messages.get_mut(message);
+            message.content = None;
+            self.keys.release(message.key);
         }
+        self.kept_answers.forget_person(index);
         self.roster.erase(index, now);
         true
     }

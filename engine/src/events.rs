@@ -1,7 +1,5 @@
 //! Events: what the world says became of a message, taken once each, counted and acted upon.
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::admission::QuietHours;
 use crate::budget_manager::Needs;
 use crate::fallback::Next;
@@ -69,8 +67,7 @@ impl Shard {
         default_quiet: QuietHours,
     ) -> Result<EventStatus, (u32, Needs)> {
         let now = self.advance(now);
-        let id = xxh3_128(event.id.as_bytes());
-        if self.seen_events.contains(&id) {
+        if self.event_ids.applied(event.id) {
             return Ok(EventStatus::Seen);
         }
         let Some(index) = self.find_message(event.message) else {
@@ -86,7 +83,7 @@ impl Shard {
             let bounced = event.kind == EventType::Bounced;
             self.fail(index, Attempt { channel, state: MessageState::Failed, at, bounced }, &next);
         }
-        self.seen_events.insert(id);
+        self.event_ids.note_applied(event.id);
         self.count(index, event, now);
         let message = self.messages.get_mut(index);
         if message.state == MessageState::Delivered && undecided(state) {

@@ -162,6 +162,20 @@ impl Recipients {
         self.text(self.first_text[row] as usize)
     }
 
+    /// Some of the recipients, in the order of `rows`; one that is not there is left out.
+    pub fn pick(&self, rows: &[u32]) -> Self {
+        let mut picked = Recipients::with_capacity(rows.len());
+        for row in rows.iter().map(|row| *row as usize).filter(|row| *row < self.len()) {
+            let columns = self.columns.row(row);
+            let mut contacts = [None; CHANNEL_COUNT];
+            for (channel, text) in channels_of(columns.contacts).zip(self.contacts(row)) {
+                contacts[channel as usize] = Some(text);
+            }
+            picked.push(columns, self.id(row), &contacts);
+        }
+        picked
+    }
+
     /// The usable addresses of a recipient, one a channel of its `contacts` mask, in channel order.
     pub fn contacts(&self, row: usize) -> impl Iterator<Item = &str> {
         let first = self.first_text[row] as usize + 1;
@@ -238,6 +252,15 @@ mod tests {
         assert_eq!(part.recipients.id(1), "é");
         assert_eq!(part.recipients.contacts(0).collect::<Vec<_>>(), ["ana@example.com", "+50937001234"]);
         assert_eq!(part.recipients.contacts(1).count(), 0);
+    }
+
+    #[test]
+    fn picked_recipients_are_whole() {
+        let Part { recipients, .. } = part();
+        assert_eq!(recipients.pick(&[0, 1]), recipients);
+        let picked = recipients.pick(&[1, 0, 2]);
+        assert_eq!((picked.len(), picked.id(0), picked.id(1)), (2, "é", "c-1"));
+        assert_eq!(picked.contacts(1).collect::<Vec<_>>(), ["ana@example.com", "+50937001234"]);
     }
 
     #[test]

@@ -23,7 +23,6 @@ pub type Amounts = BTreeMap<Bucket, i64>;
 /// What the lists do not note themselves.
 #[derive(Clone, Debug)]
 pub(crate) struct Before {
-    keys: usize,
     freed: BTreeSet<u32>,
     latest: i64,
 }
@@ -44,12 +43,14 @@ impl Shard {
             zones: _,
             decay: _,
             campaign_index: _, // no campaign is put meanwhile,
-            seen_events: _,    // and no event is taken
+            event_ids: _,      // no event is taken,
+            kept_answers: _,   // and no answer is kept
         } = self;
         roster.note();
         messages.note();
         campaigns.note();
-        *before = Some(Before { keys: keys.len(), freed: freed.clone(), latest: *latest });
+        keys.note();
+        *before = Some(Before { freed: freed.clone(), latest: *latest });
     }
 
     /// Puts everything back as it was when the rehearsal began.
@@ -58,7 +59,7 @@ impl Shard {
         self.roster.undo();
         self.messages.undo();
         self.campaigns.undo();
-        self.keys.truncate(before.keys);
+        self.keys.undo();
         self.freed = before.freed;
         self.latest = before.latest;
     }

@@ -6,11 +6,11 @@ use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::deduplicator::History;
 use crate::engagement::OwnCounts;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
+use crate::secret::Secret;
 use crate::slot::hash_of;
 use crate::state_hash::hash_map;
 use crate::undoable::Undoable;
@@ -194,17 +194,23 @@ impl Recipient {
 pub struct Roster {
     recipients: Undoable<Recipient>,
     by_id: HashTable<u32>,
-    /// What must go on holding for erased people, by the XXH3-128 of their ids.
+    /// What must go on holding for erased people, by a digest of their ids that only the secret gives.
     traces: HashMap<u128, Vec<Suppression>>,
     /// The traces that were taken since noting began; None while nothing is noted.
     taken: Option<Vec<(u128, Vec<Suppression>)>>,
-}
-
-fn trace_of(id: &str) -> u128 {
-    xxh3_128(id.as_bytes())
+    secret: Secret,
 }
 
 impl Roster {
+    /// An empty one. Without a secret (the default) whoever reads the state can guess who was erased.
+    pub fn new(secret: Secret) -> Self {
+        Roster { secret, ..Roster::default() }
+    }
+
+    fn trace_of(&self, id: &str) -> u128 {
+        self.secret.digest(id.as_bytes())
+    }
+
     pub fn len(&self) -> usize {
         self.recipients.len()
     }
@@ -224,7 +230,7 @@ impl Roster {
             return index;
         }
         let index = self.recipients.len() as u32;
-        let suppressions = self.take_trace(trace_of(id));
+        let suppressions = self.take_trace(self.trace_of(id));
         self.recipients.push(Recipient { id: id.into(), hash, suppressions, ..Recipient::default() });
         let recipients = &self.recipients;
         self.by_id.insert_unique(hash, index, |other| recipients[*other as usize].hash);
@@ -257,7 +263,7 @@ impl Roster {
         self.traces.extend(self.taken.take().unwrap_or_default());
     }
 
-    /// Forgets a person but for a trace of their stops, if any hold, under a hash of the id.
+    /// Forgets a person but for a trace of their stops, if any hold, under a digest of the id.
     pub fn erase(&mut self, index: u32, now: i64) {
         let erased = std::mem::take(self.get_mut(index));
         if let Ok(place) = self.by_id.find_entry(erased.hash, |other| *other == index) {
@@ -265,14 +271,14 @@ impl Roster {
         }
         let stops = erased.lasting_stops(now);
         if !stops.is_empty() {
-            self.traces.insert(trace_of(&erased.id), stops);
+            self.traces.insert(self.trace_of(&erased.id), stops);
         }
     }
 
     /// Lifts the hard stop of a channel (or of all); false if there was none. Who was erased is known again by this:
     /// it names them.
     pub fn lift(&mut self, id: &str, channel: Option<Channel>) -> bool {
-        if self.find_id(id).is_none() && !self.traces.contains_key(&trace_of(id)) {
+        if self.find_id(id).is_none() && !self.traces.contains_key(&self.trace_of(id)) {
             return false;
         }
         let index = self.find_or_add(id, hash_of(id));
@@ -295,7 +301,7 @@ impl Roster {
 /// Who is found by which id follows from the recipients.
 impl Hash for Roster {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Roster { recipients, by_id: _, traces, taken: _ } = self;
+        let Roster { recipients, by_id: _, traces, taken: _, secret: _ } = self;
         recipients.hash(state);
         hash_map(traces, state);
     }

@@ -1,15 +1,18 @@
 //! A shard's state: recipients, campaigns, messages; and the changes that are not decisions.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::campaign::{Campaign, Rules};
 use crate::engagement::Decay;
+use crate::event_ids::EventIds;
+use crate::kept_answers::KeptAnswers;
 use crate::keys::Keys;
 use crate::messages::Messages;
 use crate::part::Part;
 use crate::rehearsal::Before;
 use crate::roster::{Roster, Suppression};
+use crate::secret::Secret;
 use crate::slot::{hash_of, slot_of};
 use crate::undoable::Undoable;
 use crate::words::{ALL_CHANNELS, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
@@ -24,8 +27,8 @@ pub struct Shard {
     pub campaigns: Undoable<Campaign>,
     pub zones: Arc<Zones>,
     pub(crate) campaign_index: HashMap<String, u32>,
-    /// XXH3-128 of the ids of all events that were applied.
-    pub seen_events: HashSet<u128>,
+    pub event_ids: EventIds,
+    pub kept_answers: KeptAnswers,
     /// Of all counts of engagement.
     pub decay: Decay,
     /// Campaigns with a limit to which money came back since anybody asked.
@@ -43,6 +46,16 @@ pub struct UnknownCampaign(pub String);
 impl Shard {
     pub fn new(incarnation: u64, zones: Arc<Zones>) -> Self {
         Shard { messages: Messages::new(incarnation), zones, latest: i64::MIN, ..Shard::default() }
+    }
+
+    /// The same, still empty, under the cluster's secret and with room for kept answers.
+    pub fn keeping(self, secret: Secret, kept_answers_bytes_max: usize) -> Self {
+        Shard {
+            roster: Roster::new(secret),
+            event_ids: EventIds::new(secret),
+            kept_answers: KeptAnswers::new(secret, kept_answers_bytes_max),
+            ..self
+        }
     }
 
     /// `now`, or the latest time seen if that is later.

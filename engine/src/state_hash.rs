@@ -25,7 +25,8 @@ impl Shard {
             messages,
             keys,
             campaigns,
-            seen_events,
+            event_ids,
+            kept_answers,
             latest,
             zones: _,
             decay: _,
@@ -34,8 +35,7 @@ impl Shard {
             before: _,
         } = self;
         let mut digest = Xxh3Default::new();
-        (roster, messages, keys, campaigns, latest).hash(&mut digest);
-        hash_set(seen_events, &mut digest);
+        (roster, messages, keys, campaigns, event_ids, kept_answers, latest).hash(&mut digest);
         digest.digest128()
     }
 }

@@ -1,6 +1,7 @@
 //! The boundary to Python: module `engine._core`. `engine/_core.pyi` is its book.
 
 mod admission;
+mod kept_answers;
 mod request;
 mod shard;
 mod trace;

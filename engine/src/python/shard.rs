@@ -3,9 +3,10 @@
 use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::admission::Admission;
+use super::kept_answers::{BegunOutput, ClaimInput, begun_tuple, claim_of, raised};
 use super::zones::Zones;
 use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules, Tally};
@@ -13,10 +14,12 @@ use crate::columns::Corrupt;
 use crate::engagement::{Decay, HOURS};
 use crate::events::Event;
 use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
+use crate::kept_answers::Left;
 use crate::part::{NO_QUIET_HOURS, Part};
 use crate::plan::Plan;
 use crate::rehearsal::Amounts;
 use crate::roster::{CAMPAIGN_ZONE, Suppression};
+use crate::secret::Secret;
 use crate::shard::{self, UnknownCampaign};
 use crate::slot::{message_from_text, message_text, slot_of};
 use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, EventType, REASONS, channels_of};
@@ -118,8 +121,17 @@ impl Shard {
 #[pymethods]
 impl Shard {
     #[new]
-    fn new(incarnation: u64, quiet_start: u16, quiet_end: u16, half_life_s: f64, zones: &Zones) -> Self {
-        let mut inner = shard::Shard::new(incarnation, zones.0.clone());
+    fn new(
+        incarnation: u64,
+        quiet_start: u16,
+        quiet_end: u16,
+        half_life_s: f64,
+        zones: &Zones,
+        secret: [u8; 16],
+        kept_answers_bytes_max: usize,
+    ) -> Self {
+        let inner = shard::Shard::new(incarnation, zones.0.clone());
+        let mut inner = inner.keeping(Secret::new(secret), kept_answers_bytes_max);
         inner.decay = Decay::of_half_life(half_life_s);
         Shard { inner, default_quiet: (quiet_start, quiet_end) }
     }
@@ -267,6 +279,84 @@ impl Shard {
             }
         }
         Ok((statuses, None))
+    }
+
+    fn has_messages(&self, events: Vec<(String, String)>) -> Vec<bool> {
+        let known =
+            |(id, message): &(String, String)| self.inner.event_ids.applied(id) || self.find_message(message).is_some();
+        events.iter().map(known).collect()
+    }
+
+    fn bind_events(&mut self, events: Vec<(String, Option<String>)>) -> Vec<Option<String>> {
+        let ids = &mut self.inner.event_ids;
+        let bind = |(id, message): &(String, Option<String>)| {
+            ids.bind(id, message.as_deref().and_then(message_from_text)).map(message_text)
+        };
+        events.iter().map(bind).collect()
+    }
+
+    fn unbind_events(&mut self, events: Vec<(String, String)>) {
+        for (id, message) in events {
+            self.inner.event_ids.unbind(&id, message_from_text(&message).unwrap_or_default());
+        }
+    }
+
+    fn begin<'py>(
+        &mut self,
+        py: Python<'py>,
+        claim: ClaimInput,
+        alone: bool,
+        size: usize,
+        name: u128,
+    ) -> PyResult<BegunOutput<'py>> {
+        let (claim, now) = claim_of(claim);
+        let now = self.inner.advance(now);
+        let begun = self.inner.kept_answers.begin(&claim, alone, size, name, now);
+        begun.map(|begun| begun_tuple(py, begun)).map_err(|refused| raised(py, refused))
+    }
+
+    fn leave(&mut self, claim: ClaimInput, name: u128, stays_bound: bool) {
+        self.inner.kept_answers.leave(&claim_of(claim).0, name, stays_bound);
+    }
+
+    fn finish<'py>(&mut self, py: Python<'py>, claim: ClaimInput, name: u128, answer: &[u8]) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.kept_answers.finish(&claim_of(claim).0, name, answer))
+    }
+
+    fn kept_part<'py>(&mut self, py: Python<'py>, claim: ClaimInput) -> PyResult<Option<(Bound<'py, PyBytes>, bool)>> {
+        let (claim, began_at) = claim_of(claim);
+        let now = self.inner.advance(began_at);
+        let kept = self.inner.kept_answers.part(&claim, began_at, now).map_err(|refused| raised(py, refused))?;
+        Ok(kept.map(|(answer, whole)| (PyBytes::new(py, answer), whole)))
+    }
+
+    fn left_of_part<'py>(
+        &mut self,
+        py: Python<'py>,
+        part: &Bound<'py, PyBytes>,
+        claim: ClaimInput,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let (claim, began_at) = claim_of(claim);
+        let decoded = Part::decode(part.as_bytes())?;
+        match self.inner.left_of_part(&decoded, &claim, began_at).map_err(|refused| raised(py, refused))? {
+            Left::All => Ok(Some(part.clone())),
+            Left::Rows(rows) => {
+                Ok(Some(PyBytes::new(py, &Part::encode(&decoded.header, &decoded.recipients.pick(&rows)))))
+            }
+            Left::Nothing => Ok(None),
+        }
+    }
+
+    fn keep_part<'py>(
+        &mut self,
+        py: Python<'py>,
+        left: &[u8],
+        claim: ClaimInput,
+        answer: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (claim, began_at) = claim_of(claim);
+        let left = Part::decode(left)?;
+        Ok(PyBytes::new(py, self.inner.keep_part(&left, &claim, began_at, answer)?))
     }
 
     fn cancel(&mut self, message_id: &str) -> Option<bool> {
