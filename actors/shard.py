@@ -23,7 +23,7 @@ from actors.shard_link import NAMESPACE
 from actors.standing import Demand, Part, Registration, Report, Standing
 from actors.timeouts import Timeouts
 from actors.turn import Turn
-from engine.budget_manager import Grants
+from engine.budget_manager import Bucket, Grants
 from engine.errors import MadanSaraError, ShardUnavailable
 from engine.event import Event
 from engine.orchestrator import Orchestrator
@@ -80,7 +80,8 @@ class Shard:
 
     def rehearse(self, part: Part, taken: Taken) -> tuple[bytes, Taken] | MadanSaraError:
         """Decides a part of a dry run, which changes nothing; see `Orchestrator.rehearse`."""
-        return self._outcome(part, lambda core, columns: core.rehearse(columns, taken))
+        with self._life.link.one_wait_each() if self._life else nullcontext():
+            return self._outcome(part, lambda core, columns: core.rehearse(columns, taken))
 
     def _outcome(self, part: Part, work: Callable[[Orchestrator, bytes], T]) -> T | MadanSaraError:
         try:
@@ -197,7 +198,10 @@ class Shard:
             warm_up()
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
             registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index)
-            link = LedgerLink(self._index, registration.incarnation, self._turn, self._acquire, _end_superseded_life)
+            incarnation = registration.incarnation
+            link = LedgerLink(
+                self._index, incarnation, self._turn, self._acquire, self._elsewhere, _end_superseded_life
+            )
             core = Orchestrator(registration.incarnation, self._settings, link)
             life = _Life(registration.incarnation, core, link)
             for standing in registration.standings:
@@ -232,6 +236,10 @@ class Shard:
     def _acquire(self, demand: Demand) -> Grants:
         grants: Grants = self._ask_ledger("acquire", self._timeouts.acquire, demand)
         return grants
+
+    def _elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        spent: dict[Bucket, int] = self._ask_ledger("elsewhere", self._timeouts.release, campaign_id, self._index)
+        return spent
 
     def _standing_of(self, campaign_id: str) -> Standing:
         standing: Standing = self._ask_ledger("get_campaign", self._timeouts.acquire, campaign_id)

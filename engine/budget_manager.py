@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from engine._core import Admission, Shard
 from engine.channel_selector import Ranking
 from engine.errors import ShardUnavailable
+from engine.rules import Rules
 from engine.send_time_scheduler import Times
 
 __all__ = ["Bucket", "BudgetManager", "Grants", "Ledger", "Slice"]
@@ -50,6 +51,9 @@ class Ledger(Protocol):
         Raises `ShardUnavailable` if that cannot be known.
         """
 
+    def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        """What counts as spent or held on other shards. Raises `ShardUnavailable`."""
+
 
 class BudgetManager:
     """Spends for one shard."""
@@ -72,6 +76,16 @@ class BudgetManager:
     def release(self, campaign_id: str) -> dict[Bucket, int]:
         """Gives back all that is held of a campaign; what was spent of each bucket since this shard started."""
         return {(kind, key): spent for kind, key, spent in self._shard.release(campaign_id)}
+
+    def elsewhere(self, rules: Rules) -> dict[Bucket, int] | None:
+        """What other shards spent or hold of a campaign; None if the ledger does not answer. Without a limit nobody
+        is asked."""
+        if not (rules.limits_total or rules.limits_channels or rules.limits_daily or rules.limits_daily_messages):
+            return {}
+        try:
+            return self._ledger.elsewhere(rules.id)
+        except ShardUnavailable:
+            return None
 
     def acquire(self, campaign_id: str, needs: dict[Bucket, int]) -> Grants:
         """Gives back all that is held of a campaign, and takes what the ledger grants of what is needed.
