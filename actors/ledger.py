@@ -102,6 +102,10 @@ class Ledger:
             await self._recalls.recall(campaign_id, self._book.in_the_way(campaign_id, shard, needs))
             return self._book.grant(shard, incarnation, sequence, campaign_id, needs)
 
+    async def elsewhere(self, campaign_id: str, shard: int) -> dict[Bucket, int]:
+        """See `BudgetLedger.elsewhere`."""
+        return self._book.elsewhere(campaign_id, shard)
+
     async def reopen(self, campaign_id: str) -> None:
         """Money came back on a shard. Recalls every slice, and with it the word that there was no more."""
         course = self._course(campaign_id)

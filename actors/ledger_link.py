@@ -29,13 +29,22 @@ class LedgerLink:
     of; until that has arrived here the ledger's word is ahead of ours, and `wait_until_granted` waits.
     """
 
-    def __init__(self, shard: int, incarnation: int, turn: Turn, ask: Ask, on_superseded: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        shard: int,
+        incarnation: int,
+        turn: Turn,
+        ask: Ask,
+        ask_elsewhere: Callable[[str], dict[Bucket, int]],
+        on_superseded: Callable[[], None],
+    ) -> None:
         self.versions: dict[str, int] = {}
         """By which version of each campaign this shard decides."""
         self._shard = shard
         self._incarnation = incarnation
         self._turn = turn
         self._ask = ask
+        self._ask_elsewhere = ask_elsewhere
         self._on_superseded = on_superseded
         self._arrived: dict[str, int] = {}
         self._in_vain: set[str] | None = None
@@ -60,6 +69,17 @@ class LedgerLink:
             with self._arrival:
                 self._arrived[campaign_id] = sequence
                 self._arrival.notify_all()
+
+    def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        """See `engine.budget_manager.Ledger`. Nothing waits for this shard meanwhile, so it keeps its turn."""
+        if self._in_vain is not None and campaign_id in self._in_vain:
+            raise ShardUnavailable(f"The ledger was asked for money of {campaign_id!r} a moment ago, in vain.")
+        try:
+            return self._ask_elsewhere(campaign_id)
+        except ShardUnavailable:
+            if self._in_vain is not None:
+                self._in_vain.add(campaign_id)
+            raise
 
     @contextmanager
     def one_wait_each(self) -> Iterator[None]:

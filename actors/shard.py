@@ -24,7 +24,7 @@ from actors.shard_link import NAMESPACE
 from actors.standing import ClaimedPart, Demand, Opening, Part, Publication, Registration, Report, Standing
 from actors.timeouts import Timeouts
 from actors.turn import Turn
-from engine.budget_manager import Grants
+from engine.budget_manager import Bucket, Grants
 from engine.claim import Begun, Claim
 from engine.errors import MadanSaraError, ShardUnavailable
 from engine.event import Event
@@ -89,7 +89,8 @@ class Shard:
 
     def rehearse(self, part: Part, taken: Taken) -> tuple[bytes, Taken] | MadanSaraError:
         """Decides a part of a dry run, which changes nothing; see `Orchestrator.rehearse`."""
-        return self._outcome(part, lambda core, part: core.rehearse(part[1], taken))
+        with self._life.link.one_wait_each() if self._life else nullcontext():
+            return self._outcome(part, lambda core, part: core.rehearse(part[1], taken))
 
     def _decide_each(self, parts: Sequence[Q], work: Callable[[Orchestrator, Q], A]) -> list[A | MadanSaraError]:
         with self._life.link.one_wait_each() if self._life else nullcontext():
@@ -265,8 +266,11 @@ class Shard:
             warm_up()
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
             registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index)
-            link = LedgerLink(self._index, registration.incarnation, self._turn, self._acquire, _end_superseded_life)
-            core = Orchestrator(registration.incarnation, self._settings, link, registration.secret)
+            incarnation = registration.incarnation
+            link = LedgerLink(
+                self._index, incarnation, self._turn, self._acquire, self._elsewhere, _end_superseded_life
+            )
+            core = Orchestrator(incarnation, self._settings, link, registration.secret)
             life = _Life(registration.incarnation, core, link)
             for standing in registration.standings:
                 self._put(life, standing)
@@ -309,6 +313,10 @@ class Shard:
     def _acquire(self, demand: Demand) -> Grants:
         grants: Grants = self._ask_ledger("acquire", self._timeouts.acquire, demand)
         return grants
+
+    def _elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        spent: dict[Bucket, int] = self._ask_ledger("elsewhere", self._timeouts.release, campaign_id, self._index)
+        return spent
 
     def _standing_of(self, campaign_id: str) -> Standing:
         standing: Standing = self._ask_ledger("get_campaign", self._timeouts.acquire, campaign_id)

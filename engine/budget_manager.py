@@ -20,6 +20,7 @@ import numpy.typing as npt
 from engine._core import Admission, Shard
 from engine.channel_selector import Ranking
 from engine.errors import ShardUnavailable
+from engine.rules import Rules
 from engine.send_time_scheduler import Times
 
 __all__ = ["Bucket", "BudgetManager", "Grants", "Ledger", "Slice"]
@@ -55,6 +56,9 @@ class Ledger(Protocol):
         Raises `ShardUnavailable` if that cannot be known.
         """
 
+    def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        """What counts as spent or held on other shards. Raises `ShardUnavailable`."""
+
 
 class BudgetManager:
     """Spends for one shard."""
@@ -85,8 +89,21 @@ class BudgetManager:
         """Gives back all that is held of a campaign; what was spent of each bucket since this shard started."""
         return _by_bucket(self._shard.release(campaign_id, to_ask=False))
 
+    def elsewhere(self, rules: Rules) -> dict[Bucket, int] | None:
+        """What other shards spent or hold of a campaign; None if the ledger does not answer. Without a limit nobody
+        is asked."""
+        if not (rules.limits_total or rules.limits_channels or rules.limits_daily or rules.limits_daily_messages):
+            return {}
+        try:
+            return self._ledger.elsewhere(rules.id)
+        except ShardUnavailable:
+            return None
+
     def acquire(self, campaign_id: str, needs: list[tuple[int, int, int]]) -> None:
-        """Asks the ledger for (kind, key, amount). Raises `ShardUnavailable` if it cannot be asked."""
+        """Gives back all that is held of a campaign, and takes what the ledger grants of (kind, key, amount).
+
+        Raises `ShardUnavailable`; nothing is held then.
+        """
         spent = _by_bucket(self._shard.release(campaign_id, to_ask=True))
         self.sequence += 1
         grants = self._ledger.acquire(self.sequence, campaign_id, spent, _by_bucket(needs))

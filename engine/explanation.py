@@ -17,27 +17,14 @@ from engine.columns import Features
 from engine.learning import CampaignFigures
 from engine.model import Budget
 from engine.money import format_amount
+from engine.remaining import ChannelTrace, Elsewhere, Remaining
 from engine.rules import UNLISTED_TIER, Rules
 from engine.scalars import Instant, MinuteOfDay
 
-__all__ = ["ChannelTrace", "Trace", "explanations"]
+__all__ = ["Trace", "explanations"]
 
 SCHEDULED = STATUSES.index("scheduled")
 EPOCH = date(1970, 1, 1)
-
-
-class ChannelTrace(TypedDict):
-    """What the walk read for a channel that has a permitted minute; see `ChannelTrace` in the core."""
-
-    channel: int
-    planned_at: int
-    at: int
-    day: int
-    daily_used: int
-    weekly_used: int
-    nearest_s: int | None
-    viable: bool
-    held: tuple[int, int, int, int]
 
 
 class Trace(TypedDict):
@@ -59,10 +46,17 @@ def explanations(
     figures: CampaignFigures,
     selector: ChannelSelector,
     traces: list[Trace],
+    elsewhere: Elsewhere | None,
 ) -> list[str]:
-    """The explanation of each row as JSON; `null` for rows that were not decided."""
+    """The explanation of each row as JSON; `null` for rows that were not decided.
+
+    `elsewhere` is None where the ledger did not answer.
+    """
+    remaining = Remaining(rules, elsewhere)
     texts = [
-        msgspec.json.encode(_Row(admission, features, rules, figures, selector, row, trace).explanation()).decode()
+        msgspec.json.encode(
+            _Row(admission, features, rules, figures, selector, row, trace, remaining).explanation()
+        ).decode()
         for row, trace in enumerate(traces)
     ]
     return texts + ["null"] * (len(admission) - len(traces))
@@ -80,10 +74,12 @@ class _Row:
         selector: ChannelSelector,
         row: int,
         trace: Trace,
+        remaining: Remaining,
     ) -> None:
         self.admission = admission
         self.rules = rules
         self.trace = trace
+        self.remaining = remaining
         self.budget = rules.campaign.budget or Budget()
         self.factors, self.boosts = selector.factors(admission, features, rules, figures, row)
         self.weights = selector.named_weights
@@ -117,11 +113,14 @@ class _Row:
             else:
                 excluded[name] = None if traced["viable"] else self._broken(traced)
         for name, traced in self.traced.items():
-            if excluded[name] is None and all(self._money(traced).values()):
-                if self.reason == "daily_limit":
-                    excluded[name] = "daily_limit"
-                break
-            excluded[name] = excluded[name] or "over_budget"
+            if excluded[name] is not None:
+                continue
+            if self.reason == "over_budget" or False in self.remaining.fits(traced).values():
+                excluded[name] = "over_budget"
+                continue
+            if self.reason == "daily_limit":
+                excluded[name] = "daily_limit"
+            break
         return excluded
 
     def _broken(self, traced: ChannelTrace) -> str | None:
@@ -133,19 +132,6 @@ class _Row:
         nearest_s = traced["nearest_s"]
         gap = nearest_s is not None and nearest_s < self.rules.gaps_s[traced["channel"]]
         return "channel_gap" if gap else None
-
-    def _money(self, traced: ChannelTrace) -> dict[str, bool]:
-        """Whether the channel's cost fits what is held of each budget that limits it."""
-        cost = self.rules.costs[traced["channel"]]
-        total, channel, daily, _ = traced["held"]
-        rules, held = self.rules, {}
-        if rules.limits_total:
-            held["total"] = total
-        if rules.limits_channels >> traced["channel"] & 1:
-            held["per_channel"] = channel
-        if rules.limits_daily:
-            held["daily"] = daily
-        return {name: cost <= amount for name, amount in held.items()}
 
     def _channel(self, code: int, name: str) -> dict[str, Any]:
         traced, factors = self.traced.get(name), self.factors[name]
@@ -217,7 +203,11 @@ class _Row:
     def _budget(self) -> dict[str, Any]:
         budget = self.budget
         read = {
-            name: {"cost": format_amount(self.rules.costs[traced["channel"]]), "fits": self._money(traced)}
+            name: {
+                "cost": format_amount(self.rules.costs[traced["channel"]]),
+                "left": {limit: _amount(left) for limit, left in self.remaining.money(traced).items()},
+                "fits": self.remaining.fits(traced),
+            }
             for name, traced in self.traced.items()
             if traced["viable"]
         }
@@ -230,7 +220,10 @@ class _Row:
 
     def _daily_limit(self) -> dict[str, Any]:
         read = {
-            name: {"day": (EPOCH + timedelta(days=traced["day"])).isoformat()}
+            name: {
+                "day": (EPOCH + timedelta(days=traced["day"])).isoformat(),
+                "left": self.remaining.messages(traced),
+            }
             for name, traced in self.traced.items()
             if traced["viable"]
         }

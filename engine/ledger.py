@@ -304,6 +304,16 @@ class BudgetLedger:
         """What counts as spent of each bucket, as far as it was reported."""
         return {bucket: amount for bucket, amount in self._account(campaign_id).settled.items() if amount}
 
+    def elsewhere(self, campaign_id: str, shard: int) -> dict[Bucket, int]:
+        """What counts as spent of each bucket, or is held, but not by this life of a shard."""
+        account = self._account(campaign_id)
+        others = Counter(account.settled)
+        others.update(account.outstanding)
+        if entry := account.entries.get(shard):
+            others.subtract(entry.spent)
+            others.subtract(entry.held)
+        return {bucket: amount for bucket, amount in others.items() if amount}
+
     def has_lost(self, campaign_id: str) -> bool:
         """Whether an earlier life of some shard spent or held anything."""
         return any(self._account(campaign_id).lost.values())

@@ -44,6 +44,9 @@ class _LocalLedger:
             self._engine.recall(other, campaign_id)
         return ledger.grant(self._shard, INCARNATION, sequence, campaign_id, needs)
 
+    def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        return self._engine.ledger.elsewhere(campaign_id, self._shard)
+
 
 class Engine:
     """All of the engine in one process. Bodies are JSON, as bytes or as what decodes from it."""

@@ -81,15 +81,15 @@ class Orchestrator:
         self.budget_manager.commit(
             prepared.admission, prepared.figures.hour_weights, prepared.times, prepared.ranking, prepared.rules.id
         )
-        return self._answer(prepared)
+        return self._answer(prepared, {})
 
     def rehearse(self, part: bytes, taken: Taken) -> tuple[bytes, Taken]:
         """Decides a part of a dry run: the answer, and what the dry run has taken with it. Changes nothing.
 
         `taken` is what the parts before would have spent, on other shards. Raises as `decide`.
         """
-        prepared, taken = self._rehearsals.run(taken, lambda: self._prepare(part))
-        return self._answer(prepared), taken
+        prepared, taken_with_it = self._rehearsals.run(taken, lambda: self._prepare(part))
+        return self._answer(prepared, taken), taken_with_it
 
     def _prepare(self, part: bytes) -> Preparation:
         admission = self._deduplicator.admit(part)
@@ -100,12 +100,17 @@ class Orchestrator:
         ranking = self._channel_selector.rank(admission, features, rules, figures)
         return Preparation(admission, rules, features, figures, times, ranking)
 
-    def _answer(self, prepared: Preparation) -> bytes:
+    def _answer(self, prepared: Preparation, taken: Taken) -> bytes:
+        """`taken` is what the same dry run took on other shards."""
         admission, rules, features, figures, _, _ = prepared
         traces = admission.traces()
         if traces is None:
             return admission.answer([])
-        return admission.answer(explanations(admission, features, rules, figures, self._channel_selector, traces))
+        elsewhere = self.budget_manager.elsewhere(rules)
+        if elsewhere is not None:
+            elsewhere = {bucket: elsewhere.get(bucket, 0) + taken.get(bucket, 0) for bucket in {*elsewhere, *taken}}
+        selector = self._channel_selector
+        return admission.answer(explanations(admission, features, rules, figures, selector, traces, elsewhere))
 
     def decide_claimed(self, part: bytes, claim: Claim) -> ClaimedAnswer:
         """As `decide`, once for a claim: what was decided before is answered again, and only the rest is decided.

@@ -158,10 +158,10 @@ impl Balances {
         self.days.get(&day).copied().unwrap_or_default()
     }
 
-    /// What is held for a message on a channel and day: of the total, the channel's, the day's money, its messages.
-    pub fn held(&self, channel: usize, day: i32) -> [i64; 4] {
+    /// The buckets of a message on a channel and day: the total, the channel's, the day's money, its messages.
+    pub fn of(&self, channel: usize, day: i32) -> [Balance; 4] {
         let day = self.day(day);
-        [self.total.held, self.channels[channel].held, day.money.held, day.messages.held]
+        [self.total, self.channels[channel], day.money, day.messages]
     }
 
     /// Step 4 for one channel: does its cost fit what is left of the total, the channel's and the day's budget?

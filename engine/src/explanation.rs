@@ -4,6 +4,7 @@
 //! numbers; `engine/explanation.py` puts them into words.
 
 use crate::admission::Admission;
+use crate::budget_manager::Balance;
 use crate::commitment::Viability;
 use crate::frequency::{Counted, DAY_S, WEEK_S};
 use crate::minutes::Real;
@@ -31,8 +32,8 @@ pub struct ChannelTrace {
     pub nearest_s: Option<i64>,
     /// Keeps caps and gap.
     pub viable: bool,
-    /// What this shard holds of the budget: in all, on the channel, on the day; and messages of the day.
-    pub held: [i64; 4],
+    /// The budget here: in all, on the channel, on the day; and messages of the day.
+    pub balances: [Balance; 4],
 }
 
 /// What a row's decision was made of.
@@ -91,7 +92,7 @@ impl Shard {
                 weekly_used: counted.used(WEEK_S, planned_at),
                 nearest_s: counted.nearest_s(channel, planned_at),
                 viable: viable & channel.bit() != 0,
-                held: campaign.balances.held(channel as usize, slot.day),
+                balances: campaign.balances.of(channel as usize, slot.day),
             }
         };
         Trace {

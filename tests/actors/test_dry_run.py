@@ -57,6 +57,9 @@ async def test_a_dry_run_over_all_shards_promises_what_there_is_and_changes_noth
         rehearsed = await send_batch(outreach, "dry-exact", people, dry_run=True)
         assert (rehearsed["batch_id"], rehearsed["counts"]["scheduled"]) == (None, 11)
         assert rehearsed["reasons"] == {"daily_limit": 49}
+    (explained,) = (await send_batch(outreach, "dry-exact", people[:1], dry_run=True, explain=True))["results"]
+    limit = explained["explanation"]["checks"][-1]
+    assert (limit["step"], limit["limit"], limit["read"]["sms"]["left"] > 0) == ("daily_limit", 11, True)
     assert await hashes(cluster) == before
     assert await outreach.recipient("dry-exact-0") is None
     assert await send_from_clients(outreach, "dry-exact", people, CLIENTS) == Counter(scheduled=11, daily_limit=49)

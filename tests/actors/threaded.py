@@ -76,7 +76,7 @@ class ThreadShard:
         registration = await self.ledger.register(self.index)
         self.begin()
         self.incarnation = registration.incarnation
-        self.link = LedgerLink(self.index, self.incarnation, self.turn, self.ask, self.superseded)
+        self.link = LedgerLink(self.index, self.incarnation, self.turn, self.ask, lambda _: {}, self.superseded)
         for standing in registration.standings:
             self.put(standing)
         self.heard.append(registration.publication)

@@ -6,7 +6,7 @@ import re
 
 import httpx
 
-PEOPLE = [{"id": "dry-1", "contacts": {"email": "ana@example.com"}}, {"id": "dry-2"}, {"id": ""}]
+PEOPLE = [{"id": "dry-http-1", "contacts": {"email": "ana@example.com"}}, {"id": "dry-http-2"}, {"id": ""}]
 
 
 def decided(client: httpx.Client) -> list[str]:
@@ -27,7 +27,7 @@ def test_a_dry_run_has_no_ids_and_counts_nowhere(client: httpx.Client) -> None:
     assert (one.status_code, one.json()) == (200, answer["results"][0])
     wrong = client.post("/send", json={"campaign_id": "dry-http", "recipient": PEOPLE[2], "dry_run": True})
     assert wrong.status_code == 422
-    assert client.get("/recipients/dry-1").status_code == 404
+    assert client.get("/recipients/dry-http-1").status_code == 404
     status = client.get("/campaigns/dry-http/status").json()
     assert (sum(status["messages"].values()), sum(status["blocked"].values())) == (0, 0)
     assert decided(client) == counted

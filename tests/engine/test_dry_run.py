@@ -110,6 +110,9 @@ class Miser:
             raise ShardUnavailable("The ledger does not answer.")
         return {bucket: Slice(need, False, 0) for bucket, need in needs.items()}
 
+    def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
+        raise ShardUnavailable("The ledger does not answer.")
+
 
 def orchestrator(ledger: Ledger, campaign: dict) -> Orchestrator:
     shard = Orchestrator(1, default_settings(), ledger)

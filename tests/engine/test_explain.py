@@ -132,6 +132,95 @@ def test_without_the_obstacle_that_is_named_the_answer_is_another(
     apply(decision)
 
 
+# ---- what excludes single channels, and what was left ------------------------------------------------------
+
+BOTH = {"id": "c-1", "contacts": {"email": "ana@example.com", "sms": "+15550100"}}
+SMS_FIRST = {"channels": {"priority": {"sms": 1}}, "costs": {"sms": "0.0075", "email": "0.001"}}
+
+
+def explained(engine: Engine, recipient: dict, now: int = NOON, **options: object) -> dict:
+    decision = engine.send({"campaign_id": "spring", "recipient": recipient, "explain": True} | options, now)
+    apply(decision)
+    return decision
+
+
+def read(decision: dict, step: str) -> dict:
+    return next(check for check in decision["explanation"]["checks"] if check["step"] == step)["read"]
+
+
+def excluded_by(decision: dict, channel: str) -> str | None:
+    return decision["explanation"]["channels"][channel]["excluded_by"]
+
+
+def test_a_channel_that_no_longer_fits_is_passed_over_for_a_cheaper_one() -> None:
+    """To the last: the two that can be paid by SMS, then an e-mail, then nothing."""
+    engine = Engine()
+    engine.put_campaign(FREE | SMS_FIRST | {"budget": {"total": "0.016500", "per_channel": {"sms": "5.00"}}})
+    decisions = [explained(engine, BOTH | {"id": f"c-{number}"}) for number in range(4)]
+    assert [decision["channel"] for decision in decisions] == ["sms", "sms", "email", None]
+    assert [excluded_by(decision, "sms") for decision in decisions] == [None, None, "over_budget", "over_budget"]
+    assert [excluded_by(decision, "email") for decision in decisions] == [None, None, None, "over_budget"]
+    left = [read(decision, "budget")["sms"]["left"] for decision in decisions]
+    assert [amounts["total"] for amounts in left] == ["0.0165", "0.009", "0.0015", "0.0005"]
+    assert [amounts["per_channel"] for amounts in left] == ["5.00", "4.9925", "4.985", "4.985"]
+    fits = [read(decision, "budget")["sms"]["fits"] for decision in decisions]
+    assert fits == [{"total": fit, "per_channel": True} for fit in (True, True, False, False)]
+    assert "sms by over_budget" in decisions[2]["explanation"]["summary"]
+
+
+def test_caps_and_gaps_exclude_single_channels() -> None:
+    """A gap holds its channel alone; a cap holds what would go within its span."""
+    engine = Engine()
+    engine.put_campaign({"id": "before", "urgency": "high"})
+    engine.send({"campaign_id": "before", "recipient": BOTH, "channels": ["email"]}, NOON)
+    engine.put_campaign(FREE | {"channels": {"priority": {"email": 1}}})
+    decision = explained(engine, BOTH)
+    assert (decision["channel"], excluded_by(decision, "email")) == ("sms", "channel_gap")
+    # At night SMS waits for the morning, and by then the message of the day before no longer counts.
+    night = NOON + 9 * HOUR
+    for cap in ("daily_cap", "weekly_cap"):
+        engine = Engine()
+        engine.put_campaign({"id": "before", "urgency": "high"})
+        engine.send({"campaign_id": "before", "recipient": BOTH, "channels": ["email"]}, NOON)
+        later = night if cap == "daily_cap" else NOON + 7 * DAY - 4 * HOUR - 1
+        quiet = {"preferences": {"quiet_hours": {"start": "20:00", "end": "13:00"}}}
+        engine.put_campaign(FREE | {"limits": {cap: 1, "lookback_hours": 0}})
+        decision = explained(engine, BOTH | quiet, later)
+        assert (decision["channel"], excluded_by(decision, "email")) == ("sms", cap)
+
+
+def test_on_one_shard_what_is_left_is_exact() -> None:
+    engine = Engine()
+    limits = {"daily_messages": 5, "lookback_hours": 0, "daily_cap": 50, "weekly_cap": 50}
+    budget = {"total": "0.02", "daily": "0.012", "per_channel": {"email": "0.015"}}
+    engine.put_campaign(FREE | {"budget": budget, "limits": limits, "costs": {"email": "0.002"}})
+    for number in range(7):
+        status = engine.status("spring", NOON)["budget"]
+        decision = explained(engine, ANA | {"id": f"c-{number}"})
+        left = read(decision, "budget")["email"]["left"]
+        assert left["total"] == status["remaining"]
+        assert left["per_channel"] == status["per_channel"]["email"]["remaining"]
+        assert micro(left["daily"]) == 12_000 - micro(status["today"]["committed"])
+        assert read(decision, "daily_limit")["email"] == {"day": "2026-03-02", "left": max(0, 5 - number)}
+        assert decision["reason"] == (None if number < 5 else "daily_limit")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_on_several_shards_at_least_so_much_is_left(dry_run: bool) -> None:
+    engine = Engine(shards=3)
+    engine.put_campaign(FREE | {"budget": {"total": "0.02"}})
+    people = [ANA | {"id": f"c-{number}"} for number in range(30)]
+    body = {"campaign_id": "spring", "recipients": people, "explain": True, "dry_run": dry_run}
+    results = engine.send_batch(body, NOON)["results"]
+    assert [decision["status"] for decision in results].count("scheduled") == 20
+    by_shard = sorted(results, key=lambda decision: engine.router.shard_of_recipient(decision["recipient_id"]))
+    for scheduled, decision in enumerate(by_shard):
+        apply(decision)
+        left = read(decision, "budget")["email"]["left"]["total"]
+        assert micro(left) <= max(0, 20_000 - 1_000 * scheduled)
+        assert (micro(left) >= 1_000) == (decision["status"] == "scheduled")
+
+
 def test_an_invalid_recipient_has_nothing_to_explain() -> None:
     engine = Engine()
     engine.put_campaign(FREE)

@@ -115,6 +115,18 @@ def test_a_lower_limit_takes_nothing_back_and_a_higher_one_frees() -> None:
     assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 2}) == {TOTAL: (1, True, False)}
 
 
+def test_elsewhere_is_what_others_and_earlier_lives_spent_or_hold() -> None:
+    book = make_book(20)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 3})
+    book.report(0, 1, CAMPAIGN, {TOTAL: 2})
+    book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 4})
+    held = 20 - 2 - (book.free(CAMPAIGN, TOTAL) or 0)
+    assert book.elsewhere(CAMPAIGN, 0) == {TOTAL: held}
+    assert book.elsewhere(CAMPAIGN, 1) == {TOTAL: 2}
+    book.register(0, 2)
+    assert book.elsewhere(CAMPAIGN, 0) == {TOTAL: 2 + held}
+
+
 def test_a_limit_that_comes_later_counts_what_was_spent_before_it() -> None:
     book = make_book(None)
     book.report(0, 1, CAMPAIGN, {TOTAL: 7, SMS: 3})

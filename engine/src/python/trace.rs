@@ -30,6 +30,6 @@ fn channel_dict<'py>(py: Python<'py>, trace: &ChannelTrace) -> PyResult<Bound<'p
     dict.set_item("weekly_used", trace.weekly_used)?;
     dict.set_item("nearest_s", trace.nearest_s)?;
     dict.set_item("viable", trace.viable)?;
-    dict.set_item("held", trace.held)?;
+    dict.set_item("balances", trace.balances.map(|balance| (balance.held.max(0), balance.last, balance.spent)))?;
     Ok(dict)
 }
