@@ -27,8 +27,9 @@ serve: $(VENV)/.built ## starts the server on 127.0.0.1:8080 (ARGS="--port 9000 
 
 test: lint rust-test python-test ## everything that must pass: lint, types, layers, Rust and Python tests
 
-test-long: $(VENV)/.built ## a million decisions against the reference model
-	MADAN_SARA_LONG=1 $(BIN)/pytest tests/engine/test_against_reference.py -s
+test-long: $(VENV)/.built ## two million decisions of fresh seeds against the reference model, on all cores
+	$(BIN)/python -m tests.volume --decisions 2000000 $(ARGS)
+	MADAN_SARA_LONG=1 $(BIN)/pytest tests/engine/test_against_reference.py -k SmallHistories
 
 bench: $(VENV)/.built ## measures against the targets (ARGS="--only http_send --json FILE")
 	@$(BIN)/madan-sara bench $(ARGS)
