@@ -14,10 +14,10 @@ export RAY_USAGE_STATS_ENABLED := 0
 CORE := $(shell find engine/src -name '*.rs') engine/Cargo.toml Cargo.toml Cargo.lock pyproject.toml
 ARGS ?=
 
-.PHONY: help demo serve test test-long bench lint format rust-test python-test clean
+.PHONY: help demo serve test test-long test-mutants bench lint format rust-test python-test clean
 
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.built ## replays a retailer's real year through the HTTP API (under three minutes)
 	@$(BIN)/madan-sara demo $(ARGS)
@@ -27,8 +27,12 @@ serve: $(VENV)/.built ## starts the server on 127.0.0.1:8080 (ARGS="--port 9000 
 
 test: lint rust-test python-test ## everything that must pass: lint, types, layers, Rust and Python tests
 
-test-long: $(VENV)/.built ## a million decisions against the reference model
-	MADAN_SARA_LONG=1 $(BIN)/pytest tests/engine/test_against_reference.py -s
+test-long: $(VENV)/.built ## two million decisions of fresh seeds against the reference model, on all cores
+	$(BIN)/python -m tests.volume --decisions 2000000 $(ARGS)
+	MADAN_SARA_LONG=1 $(BIN)/pytest tests/engine/test_against_reference.py -k SmallHistories
+
+test-mutants: $(VENV)/.built ## seeds faults in the rules, one at a time: the tests must catch each (ARGS="--only TEXT")
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(VENV)/.built ## measures against the targets (ARGS="--only http_send --json FILE")
 	@$(BIN)/madan-sara bench $(ARGS)

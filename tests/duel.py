@@ -39,6 +39,7 @@ class Duel:
     """One system against one model, from an empty state on."""
 
     scarce = True  # whether campaigns have budgets and a number of places a day
+    queues = True  # and of places a minute
     burst = 80  # events of success that may come together
 
     def __init__(self, system: Any, settings: dict, choices: Choices, *, people: int, campaigns: int) -> None:
@@ -90,8 +91,9 @@ class Duel:
         body = make_campaign(self.choices, campaign_id, zone, category, self.now)
         if not self.scarce:
             body.pop("budget", None)
-            for scarce in ("daily_messages", "per_minute"):
-                body.get("limits", {}).pop(scarce, None)
+            body.get("limits", {}).pop("daily_messages", None)
+        if not self.queues:
+            body.get("limits", {}).pop("per_minute", None)
         self.ask("put_campaign", body, self.now)
 
     def pause_or_resume(self) -> None:

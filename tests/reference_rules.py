@@ -107,18 +107,33 @@ def wall_minutes(zone: str, hour: datetime) -> tuple[int, ...]:
 # A `place` is (zone, starts_at, ends_at, send window, quiet hours): all that permits or forbids a minute.
 
 
+@cache
+def allowed_by_day(window: tuple | None, quiet: tuple | None) -> tuple[bool, ...]:
+    """Of each minute of the day whether it is in the send window and outside the quiet hours."""
+    return tuple((window is None or within(window, m)) and not (quiet and within(quiet, m)) for m in range(1440))
+
+
 def permitted(place: tuple, t: int) -> bool:
     zone, starts_at, ends_at, window, quiet = place
     local = minutes_of_day(zone, t // HOUR)[t % HOUR // MINUTE]
-    in_window = window is None or within(window, local)
-    return starts_at <= t < ends_at and in_window and not (quiet and within(quiet, local))
+    return starts_at <= t < ends_at and allowed_by_day(window, quiet)[local]
+
+
+@lru_cache(400_000)
+def open_minutes(zone: str, window: tuple | None, quiet: tuple | None, utc_hour: int) -> tuple[int, ...]:
+    """The minutes of a UTC hour that are permitted as far as the time of day goes."""
+    allowed, locals_ = allowed_by_day(window, quiet), minutes_of_day(zone, utc_hour)
+    return tuple(utc_hour * HOUR + m * MINUTE for m in range(60) if allowed[locals_[m]])
 
 
 @lru_cache(100_000)
 def first_permitted(place: tuple, start: int, now: int) -> int | None:
     """The first permitted instant in the minutes from `start` on; four days hold every minute of the day."""
-    instants = (max(minute, now) for minute in range(start, start + 4 * DAY, MINUTE))
-    return next((t for t in instants if permitted(place, t)), None)
+    zone, starts_at, ends_at, window, quiet = place
+    end = min(start + 4 * DAY, ends_at)
+    hours = range(start // HOUR, end // HOUR + 1)  # an hour at a time: most are open or closed whole
+    minutes = (m for hour in hours for m in open_minutes(zone, window, quiet, hour) if start <= m < end)
+    return next((t for m in minutes if starts_at <= (t := max(m, now)) < ends_at), None)
 
 
 # `is_full` tells of an instant whether its UTC minute holds all that `per_minute` allows.

@@ -9,21 +9,25 @@ import pytest
 
 from actors.ledger import Ledger
 from engine.config import default_settings
-from tests.actors.threaded import Start, ThreadShard, start_shards
+from tests.actors.threaded import Start, ThreadShard, audit, start_shards
 
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
     started: list[ThreadShard] = []
+    ledgers: list[tuple[Ledger, list[ThreadShard]]] = []
 
     async def start(*kinds: type[ThreadShard], settings: object = None) -> tuple[Ledger, list[ThreadShard]]:
         ledger, shards = await start_shards(settings or default_settings(), kinds)  # type: ignore[arg-type]
         started.extend(shards)
+        ledgers.append((ledger, shards))
         return ledger, shards
 
     yield start
     for shard in started:
         shard.main.shutdown(cancel_futures=True)
         shard.second.shutdown(cancel_futures=True)
+    for ledger, shards in ledgers:
+        await audit(ledger, shards)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()

@@ -16,7 +16,7 @@ from actors.timeouts import ACQUIRE_ATTEMPTS, Timeouts
 from engine.config import default_settings
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
 from engine.model import Campaign, decode_campaign
-from tests.actors.threaded import GoneShard, Row, Start, ThreadShard
+from tests.actors.threaded import GoneShard, Row, Start, ThreadShard, audit
 
 COST = 3
 DAY = 20_000
@@ -41,7 +41,9 @@ def make_campaign(campaign_id: str, fields: dict[str, object]) -> Campaign:
 
 async def decide_all(shards: list[ThreadShard], campaign_id: str, calls: list[tuple[int, list[Row]]]) -> Counter[str]:
     futures = [asyncio.wrap_future(shards[shard].decide(campaign_id, rows)) for shard, rows in calls]
-    return Counter(answer for answers in await asyncio.gather(*futures) for answer in answers)
+    counts = Counter(answer for answers in await asyncio.gather(*futures) for answer in answers)
+    await audit(shards[0].ledger, shards)
+    return counts
 
 
 def in_calls(row: Row, count: int, seed: int, shards: int = 4) -> list[tuple[int, list[Row]]]:

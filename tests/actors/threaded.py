@@ -204,3 +204,15 @@ async def start_shards(settings: Settings, kinds: Sequence[type[ThreadShard]]) -
         shard.ledger = ledger
         await shard.register()
     return ledger, shards
+
+
+async def audit(ledger: Ledger, shards: Sequence[ThreadShard]) -> None:
+    """The book balances, and it covers what the living spent: no shard more than it reported and was granted since."""
+    assert await ledger.audit() == []
+    for campaign_id, account in ledger._book._accounts.items():
+        for shard in shards:
+            balance, page = shard.balances.get(campaign_id), account.entries.get(shard.index)
+            if shard.alive and balance is not None and page is not None:
+                for bucket, amount in dict(balance.spent).items():
+                    if account.limits.on(bucket) is not None:
+                        assert amount <= page.spent[bucket] + page.held[bucket], (campaign_id, shard.index, bucket)

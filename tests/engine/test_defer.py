@@ -148,6 +148,13 @@ def test_a_day_is_24_hours_across_a_clock_change_and_the_local_time_is_that_of_t
     assert "daily frequency cap" in decision["detail"]
 
 
+def test_seven_days_from_now_is_the_last_minute_to_defer_to() -> None:
+    limits = {"limits": {"daily_cap": 5, "weekly_cap": 1, "lookback_hours": 0}}
+    whole_minute = NOON // MINUTE * MINUTE
+    assert late(Engine(), whole_minute, **limits)["scheduled_at"] == rfc3339(whole_minute + WEEK)
+    assert late(Engine(), whole_minute + 1, **limits)["reason"] == "weekly_cap"
+
+
 def test_the_budget_of_a_deferred_message_is_that_of_its_own_day() -> None:
     engine = Engine()
     budget = {"budget": {"daily": "0.001"}, "costs": {"email": "0.001"}}

@@ -188,7 +188,13 @@ class Shards(RuleBasedStateMachine):
         self.spent: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]
         self.granted: list[set[Bucket]] = [set() for _ in range(SHARDS)]
         self.gone = dict.fromkeys(BUCKETS, 0)
+        self.reported: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]  # what the book was told was spent
+        self.lent: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]  # what it granted and did not get back
+        self.lost = dict.fromkeys(BUCKETS, 0)
         self.note_limits(40, 15, 20, 6)
+
+    def note_report(self, shard: int) -> None:
+        self.reported[shard], self.lent[shard] = dict(self.spent[shard]), {}
 
     def note_limits(self, total: int, sms: int, daily: int, messages: int) -> None:
         self.limits = dict(zip(BUCKETS, [total, sms, daily, daily, messages], strict=True))
@@ -211,11 +217,14 @@ class Shards(RuleBasedStateMachine):
         try:
             grants = self.book.acquire(*request, self.spent[shard], needs)
         except ShardUnavailable:
+            self.note_report(shard)
             self.granted[shard] = set()
             others = set.union(*(granted for other, granted in enumerate(self.granted) if other != shard))
             assert others & needs.keys()
             return
+        self.note_report(shard)
         self.held[shard] = {bucket: amount for bucket, (amount, _, _) in grants.items()}
+        self.lent[shard] = dict(self.held[shard])
         self.granted[shard] = {bucket for bucket, (amount, _, _) in grants.items() if amount}
         for bucket, (amount, last, _) in grants.items():
             assert last or amount >= needs[bucket]
@@ -243,11 +252,15 @@ class Shards(RuleBasedStateMachine):
         self.granted[shard] = set()
         noted = self.book.recalled(shard, self.lives[shard], self.sequences[shard], CAMPAIGN, self.spent[shard])
         assert noted == (self.sequences[shard] == dict(self.book.holders(CAMPAIGN)).get(shard, 0))
+        if noted:
+            self.note_report(shard)
 
     @rule(shard=st.integers(0, SHARDS - 1))
     def die(self, shard: int) -> None:
         for bucket in BUCKETS:
             self.gone[bucket] += self.held[shard].get(bucket, 0) + self.spent[shard].get(bucket, 0)
+            self.lost[bucket] += self.lent[shard].get(bucket, 0) + self.reported[shard].get(bucket, 0)
+        self.reported[shard], self.lent[shard] = {}, {}
         self.lives[shard] += 1
         self.sequences[shard], self.held[shard], self.spent[shard] = 0, {}, {}
         self.granted[shard] = set()
@@ -258,6 +271,7 @@ class Shards(RuleBasedStateMachine):
     def change_limits(self, total: int, sms: int, daily: int, messages: int) -> None:
         for shard in range(SHARDS):
             self.book.report(shard, self.lives[shard], CAMPAIGN, self.spent[shard])
+            self.note_report(shard)
             self.granted[shard] = set()
         self.book.set_limits(CAMPAIGN, Limits(total, {1: sms}, daily, messages))
         self.note_limits(total, sms, daily, messages)
@@ -265,6 +279,17 @@ class Shards(RuleBasedStateMachine):
     @invariant()
     def balances(self) -> None:
         assert self.book.audit() == []
+
+    @invariant()
+    def settled_and_outstanding_and_free_are_the_limit(self) -> None:
+        """Added up from what this test told the book and got from it."""
+        settled = {b: self.lost[b] + sum(page.get(b, 0) for page in self.reported) for b in BUCKETS}
+        assert self.book.spent(CAMPAIGN) == {bucket: amount for bucket, amount in settled.items() if amount}
+        for bucket, limit in self.limits.items():
+            outstanding = sum(page.get(bucket, 0) for page in self.lent)
+            free = self.book.free(CAMPAIGN, bucket)
+            assert settled[bucket] + outstanding + free == max(limit, settled[bucket] + outstanding)
+            assert self.committed(bucket) <= settled[bucket] + outstanding
 
     @invariant()
     def nothing_is_overspent(self) -> None:

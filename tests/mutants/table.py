@@ -1,0 +1,294 @@
+"""Faults in the rules that the tests must catch. One row is all it takes to add another.
+
+`old` stands exactly once in `file`; with `new` in its place one rule is wrong. `tests` are what pytest is given, and
+one of them must fail by an assertion.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DUELS = "tests/engine/test_against_reference.py"
+CAPS = "tests/engine/test_caps_exact.py"
+DEFER = "tests/engine/test_defer.py"
+SCARCE = "tests/engine/test_scarce_shards.py"
+LEDGER = "tests/engine/test_ledger.py"
+ZONES = "tests/kernels/test_all_zones.py"
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    # ---- caps and gaps ------------------------------------------------------------------------------------
+    Mutant(
+        "24 hours apart share a span",
+        "engine/src/frequency.rs",
+        "- at.min(first) < span_s;\n            shared.then_some(first + span_s)",
+        "- at.min(first) <= span_s;\n            shared.then_some(first + span_s + 1)",
+        (CAPS,),
+    ),
+    Mutant(
+        "a gap is one second longer",
+        "engine/src/frequency.rs",
+        "(at - other).abs() < gap_s)\n            .map(|(other, _)| other + gap_s)",
+        "(at - other).abs() <= gap_s)\n            .map(|(other, _)| other + gap_s + 1)",
+        (CAPS,),
+    ),
+    Mutant(
+        "a cap forgets scheduled messages",
+        "engine/src/frequency.rs",
+        "recent.iter().filter(|entry| entry.counted)",
+        "recent.iter().filter(|entry| entry.counted && entry.at <= now)",
+        (CAPS,),
+    ),
+    Mutant(
+        "the weekly cap looks at a day",
+        "engine/src/frequency.rs",
+        "} else if self.exceeds(caps.weekly, WEEK_S, at) {",
+        "} else if self.exceeds(caps.weekly, DAY_S, at) {",
+        (CAPS,),
+    ),
+    Mutant(
+        "next_eligible_at ignores the gap",
+        "engine/src/frequency.rs",
+        "            .or_else(|| self.gap_blocker(caps, channel, at))\n    }\n\n    fn exceeds",
+        "    }\n\n    fn exceeds",
+        (CAPS,),
+    ),
+    Mutant(
+        "a deferral ends before seven days are over",
+        "engine/src/frequency.rs",
+        "permitted(from).filter(|minute| *minute <= now + DEFER_WITHIN_S)?",
+        "permitted(from).filter(|minute| *minute < now + DEFER_WITHIN_S)?",
+        (DEFER,),
+    ),
+    Mutant(
+        "transactional messages are counted",
+        "engine/src/commitment.rs",
+        "let counted = !rules.transactional;",
+        "let counted = true;",
+        (CAPS,),
+    ),
+    Mutant(
+        "transactional messages are held",
+        "engine/src/commitment.rs",
+        "if rules.transactional {\n            return Viability::Channels(permitted);",
+        "if rules.transactional && rules.defers {\n            return Viability::Channels(permitted);",
+        (CAPS,),
+    ),
+    Mutant(
+        "a cancelled message still counts",
+        "engine/src/shard.rs",
+        "        self.roster.get_mut(message.recipient).history.remove(index);\n",
+        "        if state != MessageState::Cancelled {\n"
+        "            self.roster.get_mut(message.recipient).history.remove(index);\n        }\n",
+        (CAPS,),
+    ),
+    # ---- duplicates and standing --------------------------------------------------------------------------
+    Mutant(
+        "the lookback is inclusive",
+        "engine/src/deduplicator.rs",
+        ".take_while(|entry| entry.at > later_than)",
+        ".take_while(|entry| entry.at >= later_than)",
+        (DUELS,),
+    ),
+    Mutant(
+        "a later row of a batch does not see the earlier one",
+        "engine/src/commitment.rs",
+        "let key = *admission.key.get_or_insert_with(|| self.keys.number(&admission.key_text));",
+        "let key = self.keys.number(&admission.key_text);",
+        (DUELS,),
+    ),
+    Mutant(
+        "until is inclusive",
+        "engine/src/roster.rs",
+        "self.until.is_none_or(|until| now < until)",
+        "self.until.is_none_or(|until| now <= until)",
+        (DUELS,),
+    ),
+    Mutant(
+        "a period holds its end",
+        "engine/src/campaign.rs",
+        "self.ends_at.is_none_or(|ends_at| now < ends_at)",
+        "self.ends_at.is_none_or(|ends_at| now <= ends_at)",
+        (DUELS,),
+    ),
+    # ---- send time ----------------------------------------------------------------------------------------
+    Mutant(
+        "quiet hours hold e-mail",
+        "kernels/send_time.py",
+        "out_instant[EMAIL] = _first_permitted(clock, _for_email(permission), minute)",
+        "out_instant[EMAIL] = _first_permitted(clock, permission, minute)",
+        (ZONES,),
+    ),
+    Mutant(
+        "quiet hours hold e-mail that is deferred",
+        "engine/src/commitment.rs",
+        "Channel::Email => (0, 0),",
+        "Channel::Email => admission.features.quiet_hours(choice.row),",
+        (DEFER,),
+    ),
+    Mutant(
+        "a window holds its end",
+        "kernels/local_hours.py",
+        "        return start <= minute_of_day < end\n",
+        "        return start <= minute_of_day <= end\n",
+        (ZONES,),
+    ),
+    Mutant(
+        "a window of the core holds its end",
+        "engine/src/permission.rs",
+        "(start..end).contains(&minute_of_day)",
+        "(start..=end).contains(&minute_of_day)",
+        (ZONES,),
+    ),
+    Mutant(
+        "the zone is applied twice",
+        "kernels/send_time.py",
+        "_wait_minutes((minute + clock.offsets[segment]) // MINUTE % DAY_MINUTES, permission)",
+        "_wait_minutes((minute + 2 * clock.offsets[segment]) // MINUTE % DAY_MINUTES, permission)",
+        (ZONES,),
+    ),
+    Mutant(
+        "a clock changes a second late",
+        "engine/src/zones.rs",
+        "self.begins.partition_point(|begin| *begin <= instant)",
+        "self.begins.partition_point(|begin| *begin < instant)",
+        (ZONES,),
+    ),
+    Mutant(
+        "of an hour that comes twice the second is meant",
+        "kernels/local_hours.py",
+        "wall >= clock.begins[segment + 1] + clock.offsets[segment]:",
+        "wall >= clock.begins[segment + 1] + clock.offsets[segment + 1]:",
+        (ZONES,),
+    ),
+    Mutant(
+        "the campaign's zone instead of the recipient's",
+        "engine/src/admission.rs",
+        "let zone = if profile.zone == CAMPAIGN_ZONE { campaign_zone } else { profile.zone };",
+        "let zone = campaign_zone;",
+        (DUELS,),
+    ),
+    # ---- the choice of a channel --------------------------------------------------------------------------
+    Mutant(
+        "urgency is left out of the score",
+        "kernels/ranking.py",
+        "                + factor_weights[3] * urgency_factors[channel]\n",
+        "",
+        (DUELS,),
+    ),
+    Mutant(
+        "the boost is counted from the wrong end",
+        "kernels/ranking.py",
+        "value += 0.10 * (preferred - place) / preferred",
+        "value += 0.10 * (place + 1) / preferred",
+        (DUELS,),
+    ),
+    Mutant(
+        "the dearer of equals goes first",
+        "kernels/ranking.py",
+        "return bool(costs[channel] < costs[other])",
+        "return bool(costs[channel] > costs[other])",
+        ("tests/kernels/test_ranking.py",),
+    ),
+    Mutant(
+        "the fallback chain is one too long",
+        "engine/src/commitment.rs",
+        "let fallbacks = usize::from(rules.max_attempts.saturating_sub(1));",
+        "let fallbacks = usize::from(rules.max_attempts);",
+        (DUELS,),
+    ),
+    # ---- money and places ---------------------------------------------------------------------------------
+    Mutant(
+        "the daily budget is of days of UTC",
+        "kernels/send_time.py",
+        "out_day[i, channel] = (instant + offset_at(campaign_clock, instant)) // _DAY",
+        "out_day[i, channel] = instant // _DAY",
+        (DUELS,),
+    ),
+    Mutant(
+        "the daily budget is of the recipient's days",
+        "kernels/send_time.py",
+        "out_day[i, channel] = (instant + offset_at(campaign_clock, instant)) // _DAY",
+        "out_day[i, channel] = (instant + offset_at(clock, instant)) // _DAY",
+        (DUELS,),
+    ),
+    Mutant(
+        "a deferred message is paid on a day of UTC",
+        "engine/src/commitment.rs",
+        "day: (at + campaign_offset_s).div_euclid(DAY_S) as i32,",
+        "day: (at + campaign_offset_s * 0).div_euclid(DAY_S) as i32,",
+        (DUELS,),
+    ),
+    Mutant(
+        "a slice is spent twice",
+        "engine/src/budget_manager.rs",
+        "        balance.held += amount;\n",
+        "        balance.held += 2 * amount;\n",
+        (SCARCE,),
+    ),
+    Mutant(
+        "a slice is counted twice",
+        "engine/ledger.py",
+        "            account.outstanding[bucket] += amount\n",
+        "            account.outstanding[bucket] += 2 * amount\n",
+        (LEDGER,),
+    ),
+    Mutant(
+        "a report is counted twice",
+        "engine/ledger.py",
+        "            account.settled[bucket] += after - before\n",
+        "            account.settled[bucket] += after\n",
+        (LEDGER,),
+    ),
+    Mutant(
+        "the last of the money is called so too early",
+        "engine/ledger.py",
+        "Slice(amount, amount < need, account.overdrawn(bucket))",
+        "Slice(amount, amount <= need, account.overdrawn(bucket))",
+        (LEDGER,),
+    ),
+    Mutant(
+        "what comes back is kept",
+        "engine/src/budget_manager.rs",
+        "            self.held += amount;\n        } else {",
+        "        } else {",
+        (SCARCE,),
+    ),
+    Mutant(
+        "what comes back to one shard stays unknown to the others",
+        "engine/src/shard.rs",
+        "            self.freed.insert(message.campaign);\n",
+        "",
+        (SCARCE,),
+    ),
+    Mutant(
+        "a day is full one place early",
+        "engine/src/budget_manager.rs",
+        "self.day(day).messages.fit(1)",
+        "self.day(day).messages.fit(2)",
+        (SCARCE,),
+    ),
+    # ---- status -------------------------------------------------------------------------------------------
+    Mutant(
+        "the hours keep what was cancelled",
+        "engine/src/shard.rs",
+        "        tally.hours[message.local_hour()] -= 1;\n",
+        "",
+        (DUELS,),
+    ),
+    Mutant(
+        "an open is counted each time",
+        "engine/src/events.rs",
+        "let new = marks_of(event.kind) & !message.marks;",
+        "let new = marks_of(event.kind) & (!message.marks | marks::OPENED);",
+        (DUELS,),
+    ),
+)
