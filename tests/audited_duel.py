@@ -15,7 +15,7 @@ from typing import Any
 from engine.budget_manager import Bucket
 from engine.local import Engine
 from tests.duel import Duel
-from tests.reference import LIVE
+from tests.reference_outcomes import LIVE
 from tests.reference_rules import CHANNELS, MINUTE, instant, local_time, micro, money
 from tests.reference_views import ENGAGED, STATES, half_up
 

@@ -1,10 +1,13 @@
 //! The boundary to Python: module `engine._core`. `engine/_core.pyi` is its book.
 
 mod admission;
+mod amounts;
 mod kept_answers;
 mod request;
+mod rules;
 mod shard;
 mod trace;
+mod views;
 mod zones;
 
 use pyo3::prelude::*;

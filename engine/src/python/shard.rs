@@ -3,26 +3,26 @@
 use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict};
 
 use super::admission::Admission;
+use super::amounts::{Amount, Question, amounts, bucket_of, by_bucket};
 use super::kept_answers::{BegunOutput, ClaimInput, begun_tuple, claim_of, raised};
+use super::rules::RulesInput;
+use super::views::{message_dict, recipient_dict, tally_dict};
 use super::zones::Zones;
-use crate::budget_manager::Bucket;
-use crate::campaign::{Limited, Rules, Tally};
 use crate::columns::Corrupt;
 use crate::engagement::{Decay, HOURS};
 use crate::events::Event;
-use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
+use crate::frequency::Caps;
 use crate::kept_answers::Left;
-use crate::part::{NO_QUIET_HOURS, Part};
+use crate::part::Part;
 use crate::plan::Plan;
-use crate::rehearsal::Amounts;
-use crate::roster::{CAMPAIGN_ZONE, Suppression};
+use crate::roster::Suppression;
 use crate::secret::Secret;
 use crate::shard::{self, UnknownCampaign};
-use crate::slot::{message_from_text, message_text, slot_of};
-use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, EventType, REASONS, channels_of};
+use crate::slot::{message_from_text, message_text};
+use crate::words::{CHANNEL_COUNT, Channel, EventType};
 
 impl From<UnknownCampaign> for PyErr {
     fn from(unknown: UnknownCampaign) -> PyErr {
@@ -33,67 +33,6 @@ impl From<UnknownCampaign> for PyErr {
 impl From<Corrupt> for PyErr {
     fn from(corrupt: Corrupt) -> PyErr {
         PyValueError::new_err(corrupt.0)
-    }
-}
-
-/// A campaign's rules as attributes of a Python object; `_core.pyi` describes them.
-#[derive(FromPyObject)]
-struct RulesInput {
-    id: String,
-    transactional: bool,
-    paused: bool,
-    starts_at: Option<i64>,
-    ends_at: Option<i64>,
-    channels: ChannelMask,
-    costs: [i64; CHANNEL_COUNT],
-    daily_cap: u32,
-    weekly_cap: u32,
-    lookback_s: i64,
-    gaps_s: [i64; CHANNEL_COUNT],
-    max_attempts: u8,
-    dedup_key: String,
-    defers: bool,
-    window: (u16, u16),
-    conversion_value: i64,
-    zone: u16,
-    limits_total: bool,
-    limits_channels: ChannelMask,
-    limits_daily: bool,
-    limits_daily_messages: bool,
-    per_minute: Option<i64>,
-    urgency: u8,
-}
-
-impl From<RulesInput> for Rules {
-    fn from(input: RulesInput) -> Rules {
-        Rules {
-            id: input.id,
-            transactional: input.transactional,
-            paused: input.paused,
-            starts_at: input.starts_at,
-            ends_at: input.ends_at,
-            channels: input.channels,
-            costs: input.costs,
-            daily_cap: input.daily_cap,
-            weekly_cap: input.weekly_cap,
-            lookback_s: input.lookback_s,
-            gaps_s: input.gaps_s,
-            max_attempts: input.max_attempts,
-            dedup_key: input.dedup_key,
-            defers: input.defers,
-            window: input.window,
-            conversion_value: input.conversion_value,
-            zone: input.zone,
-            urgency: input.urgency,
-            per_minute: input.per_minute.unwrap_or_default(),
-            limited: Limited {
-                total: input.limits_total,
-                channels: input.limits_channels,
-                daily: input.limits_daily,
-                daily_messages: input.limits_daily_messages,
-                per_minute: input.per_minute.is_some(),
-            },
-        }
     }
 }
 
@@ -365,7 +304,7 @@ impl Shard {
     }
 
     fn message<'py>(&self, py: Python<'py>, message_id: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
-        self.find_message(message_id).map(|index| self.message_dict(py, index)).transpose()
+        self.find_message(message_id).map(|index| message_dict(py, &self.inner, index)).transpose()
     }
 
     fn recipient<'py>(
@@ -378,41 +317,8 @@ impl Shard {
         gaps_s: [i64; CHANNEL_COUNT],
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let Some(index) = self.inner.roster.find_id(id) else { return Ok(None) };
-        let recipient = self.inner.roster.get(index);
-        let profile = &recipient.profile;
-        let dict = PyDict::new(py);
-        dict.set_item("id", &*recipient.id)?;
-        dict.set_item("customer_type", profile.customer_type)?;
-        dict.set_item("device", profile.device)?;
-        dict.set_item("zone", (profile.zone != CAMPAIGN_ZONE).then_some(profile.zone))?;
-        let contacts: Vec<(u8, &str)> = profile.addresses().map(|(channel, text)| (channel as u8, text)).collect();
-        dict.set_item("contacts", contacts)?;
-        let preferred: Vec<u8> =
-            crate::answer::unpack_channels(profile.preferred).map(|channel| channel as u8).collect();
-        dict.set_item("preferred", PyList::new(py, preferred)?)?;
-        dict.set_item("opt_out", profile.opt_out)?;
-        let quiet = (profile.quiet_start != NO_QUIET_HOURS).then_some((profile.quiet_start, profile.quiet_end));
-        dict.set_item("quiet", quiet)?;
-        let suppressions: Vec<_> = recipient
-            .suppressions()
-            .iter()
-            .filter(|stop| stop.holds(now))
-            .map(|stop| (stop.channel.map(|channel| channel as u8), stop.until, stop.reason.as_deref()))
-            .collect();
-        dict.set_item("suppressions", suppressions)?;
-        let messages: Vec<_> = self
-            .inner
-            .messages
-            .from_latest(recipient.latest_message)
-            .map(|message| self.message_dict(py, message))
-            .collect::<PyResult<_>>()?;
-        dict.set_item("messages", messages)?;
-        let counted = Counted::of(&recipient.history, now);
-        dict.set_item("daily_used", counted.used(DAY_S, now))?;
-        dict.set_item("weekly_used", counted.used(WEEK_S, now))?;
         let caps = Caps { daily: daily_cap, weekly: weekly_cap, gaps_s };
-        dict.set_item("next_eligible_at", counted.next_eligible(&caps, recipient.reachable(now), now))?;
-        Ok(Some(dict))
+        recipient_dict(py, &self.inner, index, now, &caps).map(Some)
     }
 
     /// 32 hexadecimal digits; equal for equal states.
@@ -430,81 +336,8 @@ impl Shard {
     fn find_message(&self, message_id: &str) -> Option<u32> {
         self.inner.find_message(message_from_text(message_id)?)
     }
-
-    fn message_dict<'py>(&self, py: Python<'py>, index: u32) -> PyResult<Bound<'py, PyDict>> {
-        let message = self.inner.messages.get(index);
-        let recipient = self.inner.roster.get(message.recipient);
-        let dict = PyDict::new(py);
-        dict.set_item("message_id", message_text(self.inner.messages.number(index, slot_of(recipient.hash))))?;
-        dict.set_item("recipient_id", &*recipient.id)?;
-        dict.set_item("campaign_id", &self.inner.campaigns[message.campaign as usize].rules.id)?;
-        dict.set_item("dedup_key", self.inner.keys.text(message.key))?;
-        dict.set_item("state", message.state as u8)?;
-        dict.set_item("channel", message.channel as u8)?;
-        dict.set_item("scheduled_at", message.scheduled_at)?;
-        dict.set_item("cost", message.cost)?;
-        let chain: Vec<u8> = crate::answer::unpack_channels(message.chain).map(|channel| channel as u8).collect();
-        dict.set_item("chain", PyList::new(py, chain)?)?;
-        let attempts: Vec<_> = message
-            .attempts
-            .iter()
-            .map(|attempt| (attempt.channel as u8, attempt.state as u8, attempt.at, attempt.bounced))
-            .collect();
-        dict.set_item("attempts", attempts)?;
-        Ok(dict)
-    }
-}
-
-/// An amount of a bucket: (kind, key, amount).
-type Amount = (u8, i64, i64);
-
-/// What to ask the ledger for, and of which campaign.
-type Question = (String, Vec<Amount>);
-
-fn bucket_of(kind: u8, key: i64) -> PyResult<Bucket> {
-    Bucket::from_pair(kind, key).ok_or_else(|| PyValueError::new_err("no such bucket"))
-}
-
-/// Amounts by bucket as Python hands them over.
-fn by_bucket(rows: Vec<Amount>) -> PyResult<Amounts> {
-    rows.into_iter().map(|(kind, key, amount)| Ok((bucket_of(kind, key)?, amount))).collect()
-}
-
-fn amounts(amounts: impl IntoIterator<Item = (Bucket, i64)>) -> Vec<Amount> {
-    amounts.into_iter().map(|(bucket, amount)| (bucket.pair().0, bucket.pair().1, amount)).collect()
 }
 
 fn channel_of(code: Option<u8>) -> PyResult<Option<Channel>> {
     code.map(|code| Channel::from_code(code).ok_or_else(|| PyValueError::new_err("no such channel"))).transpose()
-}
-
-fn tally_dict<'py>(
-    py: Python<'py>,
-    tally: &Tally,
-    days: std::collections::BTreeMap<i32, (i64, i64)>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("messages", tally.messages)?;
-    dict.set_item("blocked", &tally.blocked[..REASONS.len()])?;
-    let channels: Vec<Bound<'py, PyDict>> = channels_of(crate::words::ALL_CHANNELS)
-        .map(|channel| {
-            let counts = &tally.channels[channel as usize];
-            let dict = PyDict::new(py);
-            dict.set_item("messages", counts.messages)?;
-            dict.set_item("committed", counts.committed)?;
-            dict.set_item("spent", counts.spent)?;
-            dict.set_item("delivered", counts.delivered)?;
-            dict.set_item("engaged", counts.engaged)?;
-            dict.set_item("converted", counts.converted)?;
-            Ok(dict)
-        })
-        .collect::<PyResult<_>>()?;
-    dict.set_item("channels", channels)?;
-    dict.set_item("opened", tally.opened)?;
-    dict.set_item("clicked", tally.clicked)?;
-    dict.set_item("converted", tally.converted)?;
-    dict.set_item("revenue", tally.revenue)?;
-    dict.set_item("days", days)?;
-    dict.set_item("hours", &tally.hours[..])?;
-    Ok(dict)
 }

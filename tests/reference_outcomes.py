@@ -1,0 +1,81 @@
+"""What becomes of messages in the reference model: events, and the next channel after a failed attempt.
+
+The judge's second half; see `tests.reference`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace as Record
+
+from tests.reference_rules import MINUTE, broken_rules, first_open, instant, micro
+
+LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")  # a message in one of these has an instant
+POSITIVE = ("delivered", "opened", "clicked", "replied", "converted")  # events that imply delivered
+FAILURES, STOPS = ("failed", "bounced"), ("bounced", "complained", "unsubscribed")
+EVENT_TYPES = {*POSITIVE, *FAILURES, *STOPS}
+
+
+class Outcomes:
+    """The calls of `tests.reference.Reference` that are about events; the state and the rules are its own."""
+
+    def events(self, body: dict, now: int) -> dict:
+        return {"results": [{"id": e.get("id"), "status": self.event(e, now)} for e in body["events"]]}
+
+    def event(self, event: dict, now: int) -> str:
+        if not {"id", "type", "message_id"} <= event.keys() or event["type"] not in EVENT_TYPES:
+            return "invalid"
+        if event["id"] in self.events_seen:  # Open: only an applied event makes its id seen.
+            return "seen"
+        message = self.find_message(event["message_id"])
+        if message is None:
+            return "unknown"
+        self.events_seen.add(event["id"])
+        undecided = message.state in LIVE and message.state != "delivered"
+        channel = message.channel
+        at = min(instant(event["at"]), now) if "at" in event else now
+        if event["type"] in POSITIVE:
+            message.happened |= {event["type"], "delivered"}
+            self.learning.note(message, event["type"], at)
+            if undecided:  # Open: what was cancelled stays cancelled; the event is counted.
+                message.state = "delivered"
+                message.attempts.append({"channel": channel, "state": "delivered", "at": at, "detail": None})
+        if event["type"] in FAILURES and undecided:  # Open: what was delivered did not fail.
+            detail = "bounced" if event["type"] == "bounced" else None
+            message.attempts.append({"channel": channel, "state": "failed", "at": at, "detail": detail})
+            self.fall_back(message, now)
+        if event["type"] in STOPS:
+            self.suppress(message.person, channel, None, event["type"], now)
+        if event["type"] == "converted":
+            campaign = self.campaigns[message.campaign]
+            campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
+        return "applied"
+
+    def fall_back(self, message: Record, now: int) -> None:
+        """An attempt failed: the next channel of the chain that passes everything again goes, or the message failed."""
+        campaign, person = self.campaigns[message.campaign], self.people[message.person]
+        self.end(message, "failed")
+        while message.chain:
+            channel, *message.chain = message.chain
+            t = self.next_time(campaign, person, channel, now)
+            # Open: a day without a place left is passed over like a budget.
+            if t is None or not self.fits(campaign, channel, t) or not self.has_place(campaign, t):
+                continue
+            message.state, message.channel, message.at, message.cost = "scheduled", channel, t, campaign.costs[channel]
+            message.zone = self.zone(campaign, person)
+            return self.book(message, +1)
+
+    def next_time(self, campaign: Record, person: Record, channel: str, now: int) -> int | None:
+        """When the next attempt goes on a channel; None where suppression, caps, gap or permissions do not let it."""
+        stopped = self.suppressed(person, now) | self.opted_out(person)
+        if stopped & {"all", channel} or channel not in campaign.allowed & person.profile.get("contacts", {}).keys():
+            return None
+        begun = now >= campaign.starts_at
+        start = now // MINUTE * MINUTE if begun else -(-campaign.starts_at // MINUTE) * MINUTE
+        t = first_open(self.place(campaign, person, channel), start, now, partial(self.is_full, campaign))
+        if t is None or campaign.transactional:
+            return t
+        live = [m for m in person.messages if m.state in LIVE and not m.transactional]
+        counted = [(m.at, m.channel) for m in live]
+        broken = broken_rules(counted, t, channel, campaign.caps, self.gaps[channel])
+        return self.later(campaign, person, channel, counted, t, now) if broken else t
