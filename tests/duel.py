@@ -54,6 +54,7 @@ class Duel:
         self.recent: deque[dict] = deque(maxlen=50)  # events that may come again
         self.event_numbers = count()
         self.decisions = 0
+        self.differs = False  # once a difference was found the two are no longer compared
         self.tally: Counter[str] = Counter()
         self.log: deque[str] = deque(maxlen=20)
 
@@ -72,6 +73,7 @@ class Duel:
 
     def same(self, what: str, expected: Any, given: Any, about: Any = "") -> None:
         if expected != given:
+            self.differs = True
             log = "\n".join(self.log)
             about = about() if callable(about) else about
             raise AssertionError(

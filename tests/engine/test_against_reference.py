@@ -94,7 +94,7 @@ class SmallHistory(RuleBasedStateMachine):
             self.duel.audit()
 
     def teardown(self) -> None:
-        if hasattr(self, "duel"):
+        if hasattr(self, "duel") and not self.duel.differs:
             self.duel.read_all()
 
 
