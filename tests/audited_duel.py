@@ -107,9 +107,9 @@ class AuditedDuel(Duel):
             self.revenue[campaign_id] += micro(event["value"]) if "value" in event else worth
 
     def note_move(self, made: Made) -> None:
-        """A message that failed may wait again, on another channel and at another instant."""
+        """A message that failed went on to another channel at another instant, and may have failed there, too."""
         shown = self.engine.message(made.message_id)
-        if shown is None or shown["state"] not in LIVE or shown["channel"] == made.channel:
+        if shown is None or shown["channel"] == made.channel:
             return
         spent = self.spent[made.campaign_id, made.shard]
         spent.subtract(dict(made.amounts))
