@@ -14,6 +14,9 @@ DEFER = "tests/engine/test_defer.py"
 SCARCE = "tests/engine/test_scarce_shards.py"
 LEDGER = "tests/engine/test_ledger.py"
 ZONES = "tests/kernels/test_all_zones.py"
+MINUTES = "tests/engine/test_per_minute.py"
+FALLBACK = "tests/engine/test_fallback.py"
+LEARNING = "tests/engine/test_learning.py"
 
 
 class Mutant(NamedTuple):
@@ -101,8 +104,8 @@ MUTANTS = (
     Mutant(
         "a later row of a batch does not see the earlier one",
         "engine/src/commitment.rs",
-        "let key = *admission.key.get_or_insert_with(|| self.keys.number(&admission.key_text));",
-        "let key = self.keys.number(&admission.key_text);",
+        "        admission.key = Some(key);\n",
+        "",
         (DUELS,),
     ),
     Mutant(
@@ -130,8 +133,8 @@ MUTANTS = (
     Mutant(
         "quiet hours hold e-mail that is deferred",
         "engine/src/commitment.rs",
-        "Channel::Email => (0, 0),",
-        "Channel::Email => admission.features.quiet_hours(choice.row),",
+        "Channel::Email => (self.window, (0, 0)),",
+        "Channel::Email => (self.window, quiet),",
         (DEFER,),
     ),
     Mutant(
@@ -230,8 +233,8 @@ MUTANTS = (
     Mutant(
         "a slice is spent twice",
         "engine/src/budget_manager.rs",
-        "        balance.held += amount;\n",
-        "        balance.held += 2 * amount;\n",
+        "        self.held += amount;\n",
+        "        self.held += 2 * amount;\n",
         (SCARCE,),
     ),
     Mutant(
@@ -251,15 +254,15 @@ MUTANTS = (
     Mutant(
         "the last of the money is called so too early",
         "engine/ledger.py",
-        "Slice(amount, amount < need, account.overdrawn(bucket))",
-        "Slice(amount, amount <= need, account.overdrawn(bucket))",
+        "last = amount < need or (",
+        "last = amount <= need or (",
         (LEDGER,),
     ),
     Mutant(
         "what comes back is kept",
         "engine/src/budget_manager.rs",
-        "            self.held += amount;\n        } else {",
-        "        } else {",
+        "            self.held += amount - absorbed;\n",
+        "",
         (SCARCE,),
     ),
     Mutant(
@@ -272,9 +275,104 @@ MUTANTS = (
     Mutant(
         "a day is full one place early",
         "engine/src/budget_manager.rs",
-        "self.day(day).messages.fit(1)",
-        "self.day(day).messages.fit(2)",
+        "if limited.daily_messages { balance.fit(1) }",
+        "if limited.daily_messages { balance.fit(2) }",
         (SCARCE,),
+    ),
+    Mutant(
+        "an overdrawn budget is forgotten when something comes back",
+        "engine/src/budget_manager.rs",
+        "let absorbed = amount.min(self.excess);",
+        "let absorbed = 0 * amount.min(self.excess);",
+        (DUELS,),
+    ),
+    # ---- places of a minute -------------------------------------------------------------------------------
+    Mutant(
+        "a minute holds one more",
+        "engine/ledger.py",
+        "                return self.per_minute\n",
+        "                return None if self.per_minute is None else self.per_minute + 1\n",
+        (MINUTES,),
+    ),
+    Mutant(
+        "a full minute does not give way to the hour's first ones",
+        "engine/src/send_time.rs",
+        "minutes[start..].iter().chain(&minutes[..start])",
+        "&minutes[start..]",
+        (MINUTES,),
+    ),
+    Mutant(
+        "what a minute held before it had a limit is forgotten",
+        "engine/src/shard.rs",
+        "message.campaign == *index && message.is_live()",
+        "message.campaign == *index && false",
+        (MINUTES,),
+    ),
+    # ---- what becomes of messages -------------------------------------------------------------------------
+    Mutant(
+        "the next attempt is not held by caps and gap",
+        "engine/src/fallback.rs",
+        "&& counted.broken(&rules.caps(), channel, at).is_some()",
+        "&& counted.broken(&rules.caps(), channel, at).is_some_and(|_| false)",
+        (FALLBACK,),
+    ),
+    Mutant(
+        "what a failed attempt gives back comes too late for the next",
+        "engine/src/fallback.rs",
+        "fit_money(rules.limited, &place, Some(&back))",
+        "fit_money(rules.limited, &place, None)",
+        (FALLBACK,),
+    ),
+    Mutant(
+        "an event id is seen on its message's shard alone",
+        "engine/event_rounds.py",
+        "homes = [router.home_of(event.id) for event in events]",
+        "homes = list(shards)",
+        ("tests/engine/test_event_rounds.py",),
+    ),
+    # ---- learning -----------------------------------------------------------------------------------------
+    Mutant(
+        "counts do not decay",
+        "engine/src/engagement.rs",
+        "(-(seconds.max(0) as f64) * self.half_lives_per_s).exp2()",
+        "(-(seconds.min(0) as f64) * self.half_lives_per_s * 0.0).exp2()",
+        (DUELS,),
+    ),
+    Mutant(
+        "a campaign's rates are those of all campaigns",
+        "engine/learning.py",
+        "self._published(_rates(own, rates), means, own)",
+        "self._published(rates, means, own)",
+        (LEARNING,),
+    ),
+    Mutant(
+        "a campaign's hours are those of all campaigns",
+        "engine/learning.py",
+        "self._published(_rates(own, rates), means, own)",
+        "self._published(_rates(own, rates), means, 0 * own)",
+        (DUELS,),
+    ),
+    Mutant(
+        "hours are learned in UTC",
+        "engine/src/events.rs",
+        "hourly.add(channel, message.local_hour(), success, at, self.decay);",
+        "hourly.add(channel, (message.scheduled_at / 3600 % 24) as usize, success, at, self.decay);",
+        (DUELS,),
+    ),
+    # ---- dry runs and keys --------------------------------------------------------------------------------
+    Mutant(
+        "a dry run keeps profiles",
+        "engine/src/rehearsal.rs",
+        "        self.roster.undo();\n",
+        "",
+        ("tests/engine/test_dry_run.py",),
+    ),
+    Mutant(
+        "an idempotency key is not bound to its request",
+        "engine/src/kept_answers.rs",
+        "if binding.request != request {",
+        "if binding.request != request && name == 0 {",
+        ("tests/engine/test_claims.py",),
     ),
     # ---- status -------------------------------------------------------------------------------------------
     Mutant(
