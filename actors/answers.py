@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, cast
 
 import ray
@@ -10,7 +11,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTa
 
 from engine.errors import MadanSaraError, ShardUnavailable
 
-__all__ = ["ActorGone", "ActorUnreachable", "NoAnswerInTime", "answer_of", "wait_for_answer"]
+__all__ = ["ActorGone", "ActorUnreachable", "NoAnswerInTime", "answer_of", "check_decided", "wait_for_answer"]
 
 
 class ActorUnreachable(ShardUnavailable):
@@ -39,6 +40,12 @@ def wait_for_answer(reference: Any, who: str, timeout_s: float) -> Any:
         return ray.get(reference, timeout=timeout_s)
     except (GetTimeoutError, RayActorError, RayTaskError) as error:
         raise _meaning(error, who, timeout_s) from None
+
+
+def check_decided(tally: Iterable[tuple[str, str, int]]) -> None:
+    """Raises `ShardUnavailable` for a single send whose shard answered, and could not decide without the ledger."""
+    if any(status == "unavailable" for status, _, _ in tally):
+        raise ShardUnavailable("The decision hangs on the budget ledger, which does not answer.")
 
 
 def _meaning(error: Exception, who: str, timeout_s: float) -> Exception:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from actors.answers import answer_of
+from actors.answers import answer_of, check_decided
 from actors.gather import Call, Gatherer
 from actors.keyed import Dry, Keyed
 from actors.ledger import LEDGER_NAME
@@ -136,9 +136,12 @@ class AsyncOutreach:
                 answers = await self._rehearse(request, now)
             if answers[shard] is None:
                 raise ShardUnavailable(f"The {shard_name(shard)} does not answer.")
+            check_decided(request.tally(answers))
             return request.render_send(answers[shard]), []
         answer = await self._gatherers[shard].ask((request.campaign_id, request.part(shard, now)))
-        return request.render_send(answer), request.tally({shard: answer})
+        tally = request.tally({shard: answer})
+        check_decided(tally)
+        return request.render_send(answer), tally
 
     # ---- messages, recipients, events -------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from actors.answers import ActorGone, ActorUnreachable
+from actors.answers import ActorGone, ActorUnreachable, check_decided
 from actors.gather import Call, Gatherer
 from actors.standing import ClaimedPart, Opening
 from engine._core import Request
@@ -112,8 +112,10 @@ class Keyed:
         async with self._turn(key, Claim.of(*key, body, now)) as turn:
             part = ClaimedPart(request.campaign_id, request.part(shard, now), turn.claim)
             kept: ClaimedAnswer = await self._sends[shard].ask(part)
+        tally = request.tally({shard: kept.answer})
+        check_decided(tally)  # without an answer yet the key stays bound, and the same request goes on
         replayed = kept.answer == kept.before
-        tally = [] if replayed else request.tally({shard: kept.answer})
+        tally = [] if replayed else tally
         return KeyedAnswer(request.render_send(kept.answer), replayed, tally)
 
     async def send_batch_body(self, key: Key, body: bytes) -> KeyedAnswer:

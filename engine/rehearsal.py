@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 
 from engine._core import Shard
 from engine.budget_manager import Bucket, BudgetManager
@@ -29,9 +30,11 @@ __all__ = ["Rehearsals", "Taken"]
 Taken = Mapping[Bucket, int]
 """What a dry run would have spent so far of each bucket with a limit; less than nothing where it would free more."""
 
-ROUNDS_MAX = 16
-"""How often a walk begins again. Each round asks for twice as much beyond its need as the one before: soon all that
-there is."""
+ROUNDS_MAX = 32
+"""How often a walk begins again, beside once for each of its rows: of full minutes every round may find but a few.
+Each round asks for twice as much beyond its need as the one before: soon all that there is."""
+
+DOUBLINGS_MAX = 15
 
 AMOUNT_MAX = 2**63 - 1
 
@@ -50,7 +53,7 @@ class Rehearsals:
 
         If the ledger cannot be asked the rest is `unavailable`. Nothing is changed but which slices are held here.
         """
-        for attempt in range(ROUNDS_MAX):
+        for attempt in count():
             with self._rehearsal():
                 prepared = prepare()
                 admission = prepared.admission
@@ -59,7 +62,7 @@ class Rehearsals:
                 spent = self._shard.rehearsal_spent(admission)
                 needs = [] if rest is None else self._shard.rehearsal_needs(admission, rest)
             admission.detach()
-            if rest is None:
+            if rest is None or attempt >= ROUNDS_MAX + len(admission):
                 break
             try:
                 self._budget_manager.acquire(admission.campaign_id, _asked(needs, attempt))
@@ -80,7 +83,7 @@ class Rehearsals:
 
 
 def _asked(needs: Amounts, attempt: int) -> Amounts:
-    return [(kind, key, amount << attempt) for kind, key, amount in needs]
+    return [(kind, key, amount << min(attempt, DOUBLINGS_MAX)) for kind, key, amount in needs]
 
 
 def _rows(amounts: Taken) -> Amounts:

@@ -129,10 +129,16 @@ impl Minutes {
 
     /// The first minute from `minute` on that is not known to be full.
     pub fn next_open(&self, minute: i64) -> i64 {
+        self.next_open_beside(minute, &HashMap::new())
+    }
+
+    /// The same, where other minutes are full, too; as `full`.
+    fn next_open_beside(&self, minute: i64, others: &HashMap<i64, u64>) -> i64 {
         let mut minute = minute;
         loop {
             let (hour, place) = (minute.div_euclid(60), minute.rem_euclid(60));
-            let open = !self.full.get(&hour).copied().unwrap_or_default() >> place;
+            let mask_of = |full: &HashMap<i64, u64>| full.get(&hour).copied().unwrap_or_default();
+            let open = !(mask_of(&self.full) | mask_of(others)) >> place;
             let within = i64::from(open.trailing_zeros());
             if place + within < 60 {
                 return minute + within;
@@ -239,11 +245,7 @@ impl Places for Tentative<'_> {
         if self.limit.is_none() {
             return minute;
         }
-        let mut open = self.minutes.next_open(minute);
-        while self.would_be_full(open) {
-            open = self.minutes.next_open(open + 1);
-        }
-        open
+        self.minutes.next_open_beside(minute, &self.full)
     }
 }
 
@@ -347,5 +349,21 @@ pub(crate) mod tests {
         }
         assert_eq!((tentative.fit(6), tentative.next_open(5), tentative.fit(7)), (Fit::No, 7, Fit::Yes));
         assert_eq!(tentative.wanted().collect::<Vec<_>>(), [(6, 2), (7, 1)]);
+    }
+
+    #[test]
+    fn a_tentative_walk_skips_known_and_its_own_full_minutes_in_one_go() {
+        let mut minutes = Minutes::default();
+        for minute in (0..600).step_by(2) {
+            minutes.grant(minute, 0, true, 0);
+        }
+        let campaign = campaign(minutes);
+        let mut tentative = Tentative::new(&campaign);
+        for minute in (1..599).step_by(2) {
+            assert_eq!(tentative.next_open(0), minute);
+            tentative.take(minute);
+            tentative.take(minute);
+        }
+        assert_eq!((tentative.next_open(-1), tentative.next_open(0)), (-1, 599));
     }
 }

@@ -11,6 +11,7 @@ use crate::permission::{MINUTE_S, Permission, minute_from};
 use crate::zones::Clock;
 
 const HOUR_S: i64 = 3600;
+const HOUR_MINUTES: i64 = 60;
 
 /// Seconds after a clock change in which local times may repeat; as in `kernels.local_hours`.
 const CHANGE_REACH_S: i64 = 90_000;
@@ -76,6 +77,9 @@ impl SendTime<'_> {
     pub fn in_best_hour(&self, horizon: i64, weights: &[f64], spread: u64, places: &mut impl Places) -> Found {
         use crate::budget_manager::Fit;
         for wall in self.hours_by_weight(horizon, weights) {
+            if self.steady_from(wall).is_some_and(|first| places.next_open(first) >= first + HOUR_MINUTES) {
+                continue; // Full: said without a look at each minute, since a queue may have filled every hour.
+            }
             let minutes = self.minutes_of_hour(wall, horizon);
             let (Some(first), Some(last)) = (minutes.first(), minutes.last()) else { continue };
             if places.next_open(*first) > *last {
@@ -105,21 +109,34 @@ impl SendTime<'_> {
         hours.into_iter().map(|hour| hour * HOUR_S).collect()
     }
 
+    /// The first of the sixty minutes of a local hour that begins with a UTC minute and in which no clock changes.
+    fn steady_from(&self, wall: i64) -> Option<i64> {
+        let begin = self.clock.reaches(wall, self.first_minute() - CHANGE_REACH_S);
+        let (offset, change) = self.clock.span_at(begin);
+        let steady = begin + offset == wall && begin.rem_euclid(MINUTE_S) == 0 && change - HOUR_S >= begin;
+        steady.then(|| minute_of(begin))
+    }
+
     /// The permitted minutes of a local hour before `horizon`, full or not, in minutes since the epoch. A wall time
     /// that is skipped stands for the first minute after the gap, one that comes twice for its first occurrence.
     fn minutes_of_hour(&self, wall: i64, horizon: i64) -> Vec<i64> {
         let first_minute = self.first_minute();
         let upper = self.permission.ends_at.map_or(horizon, |ends_at| horizon.min(ends_at));
+        let permitted = |minute: i64, local: i64| {
+            (first_minute..upper).contains(&(minute * MINUTE_S)) && self.permission.permits(local)
+        };
+        if let Some(first) = self.steady_from(wall) {
+            let local = |minute| wall.div_euclid(MINUTE_S) + minute - first;
+            return (first..first + HOUR_MINUTES).filter(|minute| permitted(*minute, local(*minute))).collect();
+        }
         let mut minutes = Vec::with_capacity(60);
         let mut before = None;
         for wall in (wall..wall + HOUR_S).step_by(MINUTE_S as usize) {
             let minute = minute_of(self.clock.reaches(wall, first_minute - CHANGE_REACH_S));
             let begin = minute * MINUTE_S;
-            if before != Some(minute) && (first_minute..upper).contains(&begin) {
-                let local = (begin + self.clock.offset_at(begin)).div_euclid(MINUTE_S);
-                if self.permission.permits(local) {
-                    minutes.push(minute);
-                }
+            let local = (begin + self.clock.offset_at(begin)).div_euclid(MINUTE_S);
+            if before != Some(minute) && permitted(minute, local) {
+                minutes.push(minute);
             }
             before = Some(minute);
         }
@@ -159,6 +176,45 @@ mod tests {
         let asking = filled(12 * 60..13 * 60, 0);
         let found = send_time(&zones, NOON, (0, 0)).first_from(NOON, &mut Real::new(&campaign(asking), None));
         assert_eq!(found, Found::Ask);
+    }
+
+    #[test]
+    fn an_hour_that_is_full_is_passed_over_without_a_look_at_its_minutes() {
+        struct Counting<'a>(Real<'a>, usize);
+        impl Places for Counting<'_> {
+            fn fit(&mut self, minute: i64) -> crate::budget_manager::Fit {
+                self.1 += 1;
+                self.0.fit(minute)
+            }
+            fn next_open(&self, minute: i64) -> i64 {
+                self.0.next_open(minute)
+            }
+        }
+        let zones = Zones::default();
+        let campaign = campaign(filled(12 * 60..21 * 60, 32 * 60));
+        let mut places = Counting(Real::new(&campaign, None), 0);
+        let found = send_time(&zones, NOON, (0, 0)).in_best_hour(NOON + 24 * HOUR_S, &[0.2; 24], 7, &mut places);
+        assert_eq!((found, places.1), (Found::Ask, 1)); // The hash points at 08:07, of which only the ledger knows.
+    }
+
+    #[test]
+    fn an_hour_without_a_change_has_the_minutes_that_the_clock_reaches() {
+        // From 02:30 to 03:00, back again at 12:00, and an odd offset from 20:00:30 UTC on.
+        let begins = vec![i64::MIN, 9_000, 39_600, 72_030];
+        let zones = Zones::new(begins, vec![0, 1800, 0, 1172], vec![0, 4]).unwrap();
+        let by_day = SendTime { now: 0, ..send_time(&zones, 0, (60, 20 * 60)) };
+        for wall in (-2..30).map(|hour| hour * HOUR_S) {
+            let mut reached: Vec<i64> = (0..60)
+                .map(|minute| minute_of(by_day.clock.reaches(wall + minute * MINUTE_S, -CHANGE_REACH_S)))
+                .filter(|minute| {
+                    let local = minute * MINUTE_S + by_day.clock.offset_at(minute * MINUTE_S);
+                    (0..NOON * 2).contains(&(minute * MINUTE_S))
+                        && by_day.permission.permits(local.div_euclid(MINUTE_S))
+                })
+                .collect();
+            reached.dedup();
+            assert_eq!(by_day.minutes_of_hour(wall, NOON * 2), reached, "{wall}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ from engine.model import decode_campaign
 from engine.orchestrator import Orchestrator
 from engine.rehearsal import ROUNDS_MAX, Taken
 from engine.router import Router
+from engine.scalars import Instant
 from tests.strategies import Dice
 
 NOON = int(datetime.fromisoformat("2026-03-02T12:00:00Z").timestamp())
@@ -194,3 +195,24 @@ def test_a_dry_send_has_no_id_and_everything_else() -> None:
     assert rehearsed.pop("message_id") is None
     assert rehearsed == decided
     assert engine.status("spring", NOON)["messages"]["scheduled"] == 1
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_dry_run_gets_through_minutes_that_are_full_here_and_there(shards: int) -> None:
+    """Nobody remembers them once the campaign was put again, and each question tells of one run of them only."""
+    engine = Engine(shards=shards)
+    campaign = FREE | {"category": "transactional", "limits": {"per_minute": 1}}
+    engine.put_campaign(campaign)
+    dice = Dice(1)
+    for minute in range(1200):
+        if dice.chance(90):
+            at = Instant(NOON + 60 * minute).write()
+            engine.send_batch(batch([person(f"before-{minute}")], send_at=at), NOON)
+    engine.put_campaign(campaign)
+    people = [person(number) for number in range(100)]
+    rehearsed = engine.send_batch(batch(people, dry_run=True), NOON)
+    assert rehearsed["counts"]["scheduled"] == 100
+    decided = engine.send_batch(batch(people), NOON)
+    assert sorted(one["scheduled_at"] for one in rehearsed["results"]) == sorted(
+        one["scheduled_at"] for one in decided["results"]
+    )
