@@ -107,10 +107,10 @@ class Ledger:
         return self._book.elsewhere(campaign_id, shard)
 
     async def reopen(self, campaign_id: str) -> None:
-        """Money came back on a shard. Recalls every slice, and with it the word that there was no more."""
+        """Money or a place came back on a shard. Recalls every slice, and with it the word that there was no more."""
         course = self._course(campaign_id)
         async with course.one_acquire:
-            await self._recalls.recall(campaign_id, self._book.holders(campaign_id))
+            await self._recalls.recall(campaign_id, self._book.holders(campaign_id), reopens=True)
 
     async def audit(self) -> list[str]:
         """Every way in which the book does not balance; empty if it does."""

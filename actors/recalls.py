@@ -37,27 +37,30 @@ class Recalls:
         self._links = links
         self._births = births
         self._timeout_s = timeout_s
-        self._under_way: dict[tuple[str, int, int], asyncio.Task[None]] = {}
+        self._under_way: dict[tuple[str, int, int, bool], asyncio.Task[None]] = {}
 
-    async def recall(self, campaign_id: str, holders: Iterable[tuple[int, int]]) -> None:
-        """Recalls the slices of (shard, sequence of its last grant), and waits until each is back or time is up."""
-        tasks = [self._task(campaign_id, shard, sequence) for shard, sequence in holders]
+    async def recall(self, campaign_id: str, holders: Iterable[tuple[int, int]], reopens: bool = False) -> None:
+        """Recalls the slices of (shard, sequence of its last grant), and waits until each is back or time is up.
+
+        With `reopens` minutes that were full may have a place again, and the shards forget that they were.
+        """
+        tasks = [self._task(campaign_id, shard, sequence, reopens) for shard, sequence in holders]
         if tasks:
             await asyncio.wait(tasks, timeout=self._timeout_s)
 
-    def _task(self, campaign_id: str, shard: int, sequence: int) -> asyncio.Task[None]:
-        key = (campaign_id, shard, sequence)
+    def _task(self, campaign_id: str, shard: int, sequence: int, reopens: bool) -> asyncio.Task[None]:
+        key = (campaign_id, shard, sequence, reopens)
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.create_task(self._recall_one(campaign_id, shard, sequence))
+            task = asyncio.create_task(self._recall_one(campaign_id, shard, sequence, reopens))
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return task
 
-    async def _recall_one(self, campaign_id: str, shard: int, sequence: int) -> None:
+    async def _recall_one(self, campaign_id: str, shard: int, sequence: int, reopens: bool) -> None:
         birth = self._births.next_of(shard)
         try:
-            report = await self._links[shard].release(campaign_id, sequence)
+            report = await self._links[shard].release(campaign_id, sequence, reopens)
         except ActorGone:
             self._book.write_off(shard)
         except ActorUnreachable as error:

@@ -223,14 +223,14 @@ class Shard:
             life.frozen.discard(campaign_id)
 
     @ray.method(concurrency_group="ledger")
-    def release(self, campaign_id: str, sequence: int) -> Report:
+    def release(self, campaign_id: str, sequence: int, reopens: bool) -> Report:
         """On the ledger's thread, as are the next two."""
         life = self._life
         if life is None:
             raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
         life.link.wait_until_granted(campaign_id, sequence, self._timeouts.release)
         with self._turn:
-            return self._report(life, campaign_id)
+            return self._report(life, campaign_id, reopens)
 
     @ray.method(concurrency_group="ledger")
     def learned(self, now: int) -> Learned:
@@ -305,8 +305,8 @@ class Shard:
         if life is not None:
             life.core.publish(self._publication.figures)
 
-    def _report(self, life: _Life, campaign_id: str) -> Report:
-        spent = life.core.release(campaign_id)
+    def _report(self, life: _Life, campaign_id: str, reopens: bool = True) -> Report:
+        spent = life.core.release(campaign_id, reopens)
         messages = sum(life.core.tally(campaign_id)["messages"]) if life.core.knows(campaign_id) else 0
         return Report(life.incarnation, spent, messages)
 

@@ -26,8 +26,9 @@ def shard_name(index: int) -> str:
 class ShardLink(Protocol):
     """Every call may raise `ActorUnreachable`, `ActorGone`, or `ShardUnavailable` if the shard cannot do it now."""
 
-    async def release(self, campaign_id: str, sequence: int) -> Report:
-        """Recalls all slices of a campaign, that of the grant `sequence` included."""
+    async def release(self, campaign_id: str, sequence: int, reopens: bool) -> Report:
+        """Recalls all slices of a campaign, that of the grant `sequence` included; with `reopens` the word about full
+        minutes, too."""
 
     async def put_campaign(self, standing: Standing) -> Report:
         """Changes the rules between two decisions, and recalls all slices. The same version twice does no harm."""
@@ -53,9 +54,9 @@ class ActorLink:
         self._timeouts = timeouts
         self._actor: Any = None
 
-    async def release(self, campaign_id: str, sequence: int) -> Report:
+    async def release(self, campaign_id: str, sequence: int, reopens: bool) -> Report:
         """Outlasts the recall, so that a late report still counts."""
-        report: Report = await self._call("release", 3 * self._timeouts.answer, campaign_id, sequence)
+        report: Report = await self._call("release", 3 * self._timeouts.answer, campaign_id, sequence, reopens)
         return report
 
     async def put_campaign(self, standing: Standing) -> Report:

@@ -250,12 +250,12 @@ class Shard:
     def grant(self, campaign_id: str, grants: list[tuple[int, int, int, bool, int]]) -> None:
         """Adds (kind, key, amount, last, excess) to what the shard holds; see `engine.budget_manager.Slice`.
 
-        It answers the last `release(to_ask=True)`: the ledger knows what that said."""
+        It answers the last `release(keep_full=True)`: the ledger knows what that said."""
 
-    def release(self, campaign_id: str, to_ask: bool) -> list[tuple[int, int, int]]:
+    def release(self, campaign_id: str, keep_full: bool) -> list[tuple[int, int, int]]:
         """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used, of the
-        minutes those that the ledger may not know. A shard that is about to ask for more goes on knowing which minutes
-        are full."""
+        minutes those that the ledger may not know. With `keep_full` the shard goes on knowing which minutes are
+        full."""
 
     def take_freed(self) -> list[str]:
         """Campaigns with a limit to which money came back since the last call."""

@@ -85,9 +85,13 @@ class BudgetManager:
                 self._shard.abandon(admission)
                 return
 
-    def release(self, campaign_id: str) -> dict[Bucket, int]:
-        """Gives back all that is held of a campaign; what was spent of each bucket since this shard started."""
-        return _by_bucket(self._shard.release(campaign_id, to_ask=False))
+    def release(self, campaign_id: str, reopens: bool = True) -> dict[Bucket, int]:
+        """Gives back all that is held of a campaign; what was spent of each bucket since this shard started.
+
+        Full minutes are forgotten only with `reopens`: a shard that waits for a minute's place, and forgot the full
+        ones before it whenever another shard wants a slice, would ask for them again for ever.
+        """
+        return _by_bucket(self._shard.release(campaign_id, keep_full=not reopens))
 
     def elsewhere(self, rules: Rules) -> dict[Bucket, int] | None:
         """What other shards spent or hold of a campaign; None if the ledger does not answer. Without a limit nobody
@@ -104,7 +108,7 @@ class BudgetManager:
 
         Raises `ShardUnavailable`; nothing is held then.
         """
-        spent = _by_bucket(self._shard.release(campaign_id, to_ask=True))
+        spent = _by_bucket(self._shard.release(campaign_id, keep_full=True))
         self.sequence += 1
         grants = self._ledger.acquire(self.sequence, campaign_id, spent, _by_bucket(needs))
         self._shard.grant(campaign_id, [(kind, key, *grant) for (kind, key), grant in grants.items()])

@@ -41,7 +41,7 @@ class _LocalLedger:
         answer = ledger.ask(self._shard, INCARNATION, sequence, campaign_id, spent)
         assert answer is None, "no request is repeated here"
         for other, _ in ledger.in_the_way(campaign_id, self._shard, needs):
-            self._engine.recall(other, campaign_id)
+            self._engine.recall(other, campaign_id, reopens=False)
         return ledger.grant(self._shard, INCARNATION, sequence, campaign_id, needs)
 
     def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
@@ -162,9 +162,9 @@ class Engine:
         """A digest of each shard's state."""
         return [shard.state_hash() for shard in self.shards]
 
-    def recall(self, shard: int, campaign_id: str) -> None:
-        """Has a shard give back its slices of a campaign."""
-        self.ledger.report(shard, INCARNATION, campaign_id, self.shards[shard].release(campaign_id))
+    def recall(self, shard: int, campaign_id: str, reopens: bool = True) -> None:
+        """Has a shard give back its slices of a campaign; see `Orchestrator.release`."""
+        self.ledger.report(shard, INCARNATION, campaign_id, self.shards[shard].release(campaign_id, reopens))
 
     def _set(self, campaign: Campaign, paused: bool) -> None:
         if campaign.id not in self._campaigns:

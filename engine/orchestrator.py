@@ -150,9 +150,12 @@ class Orchestrator:
         """Whether the campaign was put here."""
         return campaign_id in self._rules
 
-    def release(self, campaign_id: str) -> dict[Bucket, int]:
-        """Gives back all slices of a campaign; what this shard spent of each bucket. Empty if it is not known."""
-        return self.budget_manager.release(campaign_id) if self.knows(campaign_id) else {}
+    def release(self, campaign_id: str, reopens: bool = True) -> dict[Bucket, int]:
+        """Gives back all slices of a campaign; what this shard spent of each bucket. Empty if it is not known.
+
+        Without `reopens` minutes that are known to be full are so still.
+        """
+        return self.budget_manager.release(campaign_id, reopens) if self.knows(campaign_id) else {}
 
     def take_freed(self) -> list[str]:
         """Campaigns with a limit to which money came back since the last call.

@@ -238,8 +238,8 @@ impl Balances {
     }
 
     /// Gives back all that is held and says what was spent, bucket by bucket; of the minutes those that the ledger may
-    /// not know. `to_ask` as in `Minutes::release`.
-    pub fn release(&mut self, to_ask: bool) -> Vec<(Bucket, i64)> {
+    /// not know. `keep_full` as in `Minutes::release`.
+    pub fn release(&mut self, keep_full: bool) -> Vec<(Bucket, i64)> {
         let mut spent = Vec::with_capacity(8 + 2 * self.days.len());
         let mut give_back = |bucket, balance: &mut Balance| {
             balance.release();
@@ -253,7 +253,8 @@ impl Balances {
             give_back(Bucket::DayMoney(*day), &mut balance.money);
             give_back(Bucket::DayMessages(*day), &mut balance.messages);
         }
-        spent.extend(self.minutes.release(to_ask).into_iter().map(|(minute, taken)| (Bucket::Minute(minute), taken)));
+        spent
+            .extend(self.minutes.release(keep_full).into_iter().map(|(minute, taken)| (Bucket::Minute(minute), taken)));
         spent
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The rule (contract, section 4, step 6): no UTC minute holds more than `per_minute` of a campaign's messages. A
 //! minute is a bucket like any other: the ledger grants places in it, and its word that there is none left holds until
-//! it recalls the campaign, since nobody else held a place then and whoever gives one back tells the ledger.
+//! places may have come back, since nobody else held one then and whoever gives one back tells the ledger.
 //!
 //! A campaign fills many minutes, so unlike other buckets these are reported only where something changed since a
 //! report that the ledger is known to have.

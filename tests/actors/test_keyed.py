@@ -151,7 +151,7 @@ async def test_events_go_on_under_their_key_after_a_shard_died(outreach: AsyncOu
     sent: list[dict[str, Any]] = []
     for recipient_id in others:
         body = msgspec.json.encode({"campaign_id": "going-on", "recipient": make_recipient(recipient_id)})
-        sent.append(msgspec.json.decode(await outreach.send_body(body)))
+        sent.append(msgspec.json.decode((await outreach.send_body(body))[0]))
 
     events = [
         Event(id=Identifier(f"going-on-{n}"), type="converted", message_id=Identifier(one["message_id"]))

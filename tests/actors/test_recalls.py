@@ -249,6 +249,16 @@ async def test_money_that_comes_back_is_found_by_those_who_were_told_that_there_
     assert await ledger.audit() == []
 
 
+async def test_full_minutes_are_forgotten_only_where_a_place_came_back(start: Start) -> None:
+    ledger, shards = await start(*[ThreadShard] * 2)
+    await ledger.put_campaign(make_campaign("c", {"limits": {"per_minute": 100}}))
+    for shard, count in ((0, 1), (1, 99)):
+        await decide_all(shards, "c", [(shard, [[((4, DAY), 1)]] * count)])
+    assert shards[0].recalls == [False]
+    await ledger.reopen("c")
+    assert (shards[0].recalls, shards[1].recalls) == ([False, True], [True])
+
+
 async def test_the_manual_clock_goes_forward_only(start: Start) -> None:
     ledger, _ = await start(ThreadShard)
     assert await ledger.now() == 0

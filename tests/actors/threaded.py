@@ -70,6 +70,8 @@ class ThreadShard:
         self.balances: dict[str, Balance] = {}
         self.frozen: set[str] = set()
         self.counts: dict[str, Any] = {}
+        self.recalls: list[bool] = []
+        """Whether each recall said that places may have come back."""
         self.heard: list[Publication] = []
 
     async def register(self) -> None:
@@ -152,7 +154,9 @@ class ThreadShard:
             raise ActorUnreachable("dead")
         return await self.loop.run_in_executor(thread, work)
 
-    async def release(self, campaign_id: str, sequence: int) -> Report:
+    async def release(self, campaign_id: str, sequence: int, reopens: bool) -> Report:
+        self.recalls.append(reopens)
+
         def work() -> Report:
             self.link.wait_until_granted(campaign_id, sequence, 5)
             with self.turn:

@@ -150,8 +150,8 @@ impl Shard {
         Ok(())
     }
 
-    fn release(&mut self, campaign_id: &str, to_ask: bool) -> PyResult<Vec<Amount>> {
-        Ok(amounts(self.campaign_mut(campaign_id)?.balances.release(to_ask)))
+    fn release(&mut self, campaign_id: &str, keep_full: bool) -> PyResult<Vec<Amount>> {
+        Ok(amounts(self.campaign_mut(campaign_id)?.balances.release(keep_full)))
     }
 
     fn take_freed(&mut self) -> Vec<String> {
