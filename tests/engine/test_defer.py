@@ -123,6 +123,7 @@ def test_the_deferred_instant_is_the_first_that_a_search_finds(seed: int) -> Non
     if expected is None:
         assert decision["reason"] in broken
         return
+    assert decision["status"] == "scheduled", decision
     assert seconds(decision["scheduled_at"]) == expected
     assert decision["scheduled_local"] == local_time(expected, zone).isoformat()
     assert (decision["detail"] is not None) == bool(broken)
