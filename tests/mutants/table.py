@@ -160,9 +160,9 @@ MUTANTS = (
     ),
     Mutant(
         "a clock changes a second late",
-        "engine/src/zones.rs",
-        "self.begins.partition_point(|begin| *begin <= instant)",
-        "self.begins.partition_point(|begin| *begin < instant)",
+        "kernels/zones.py",
+        "        if begins[middle] <= instant:\n",
+        "        if begins[middle] < instant:\n",
         (ZONES,),
     ),
     Mutant(
