@@ -137,3 +137,14 @@ def test_a_claim_is_of_key_path_and_body() -> None:
     assert len({claim.key for claim in claims}) == 2
     assert len({claim.request for claim in claims}) == 3
     assert {len(one) for claim in claims for one in claim[:2]} == {16}
+
+
+def test_a_key_is_bound_to_its_request() -> None:
+    shard, body, other = shard_with(Purse()), body_of(1), body_of(2)
+    assert shard.begin(claim_of(body), False, 0, 7).first
+    again = shard.begin(claim_of(body, now=NOW + DAY_S - 1), False, 0, 8)
+    assert (again.first, again.name, again.began_at) == (False, 7, NOW)
+    with pytest.raises(RequestError) as refused:
+        shard.begin(claim_of(other), False, 0, 9)
+    assert refused.value.status == 422
+    assert shard.begin(claim_of(other, now=NOW + DAY_S), False, 0, 9).first  # a day is over

@@ -99,9 +99,8 @@ def preference_ranks(preferred: list[int]) -> list[int]:
     return [preferred.index(channel) if channel in preferred else NOT_PREFERRED for channel in CHANNELS]
 
 
-@settings(max_examples=200, deadline=None)
-@given(campaigns, st.lists(recipients, max_size=8), st.integers(0, 2**32))
-def test_equals_plain_python(campaign: dict[str, Any], people: list[dict[str, Any]], now: int) -> None:
+def ranked(campaign: dict[str, Any], people: list[dict[str, Any]], now: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the kernel says: orders and values."""
     out_order = np.full((len(people), 7), 77, np.uint8)
     out_value = np.full((len(people), 7), -77, np.int64)
     rank(
@@ -121,7 +120,24 @@ def test_equals_plain_python(campaign: dict[str, Any], people: list[dict[str, An
         out_order,
         out_value,
     )
+    return out_order, out_value
+
+
+@settings(max_examples=200, deadline=None)
+@given(campaigns, st.lists(recipients, max_size=8), st.integers(0, 2**32))
+def test_equals_plain_python(campaign: dict[str, Any], people: list[dict[str, Any]], now: int) -> None:
+    out_order, out_value = ranked(campaign, people, now)
     for person, order, values in zip(people, out_order.tolist(), out_value.tolist(), strict=True):
         candidates, wanted = expected(campaign, person, now)
         assert values == wanted
         assert order == candidates + [NO_CHANNEL] * (7 - len(candidates))
+
+
+def test_equal_values_go_by_cost_and_equal_costs_by_the_channels_own_order() -> None:
+    none = [0.0] * 7
+    campaign = {"factor_weights": [0.0] * 5, "customer_type": [none] * 2, "prior_deliveries": 5.0, "rates": none}
+    campaign |= {"device": [none] * 4, "urgency": none, "hours": np.ones((7, 2, 24))}
+    campaign |= {"tiers": [2, 2, 2, 2, 2, 2, 1], "costs": [3000, 1000, 2000, 1000, 3000, 0, 9000]}
+    person = {"candidates": 0b1011111, "customer_type": 0, "device": 0, "zone": "UTC", "preferred": [], "counts": None}
+    order, _ = ranked(campaign, [person], 0)
+    assert order[0].tolist() == [6, 1, 3, 2, 0, 4, NO_CHANNEL]

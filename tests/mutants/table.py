@@ -16,7 +16,6 @@ LEDGER = "tests/engine/test_ledger.py"
 ZONES = "tests/kernels/test_all_zones.py"
 MINUTES = "tests/engine/test_per_minute.py"
 FALLBACK = "tests/engine/test_fallback.py"
-LEARNING = "tests/engine/test_learning.py"
 
 
 class Mutant(NamedTuple):
@@ -120,7 +119,7 @@ MUTANTS = (
         "engine/src/campaign.rs",
         "self.ends_at.is_none_or(|ends_at| now < ends_at)",
         "self.ends_at.is_none_or(|ends_at| now <= ends_at)",
-        (DUELS,),
+        ("tests/engine/test_standing.py",),
     ),
     # ---- send time ----------------------------------------------------------------------------------------
     Mutant(
@@ -263,7 +262,7 @@ MUTANTS = (
         "engine/src/budget_manager.rs",
         "            self.held += amount - absorbed;\n",
         "",
-        (SCARCE,),
+        (DUELS,),
     ),
     Mutant(
         "what comes back to one shard stays unknown to the others",
@@ -343,7 +342,7 @@ MUTANTS = (
         "engine/learning.py",
         "self._published(_rates(own, rates), means, own)",
         "self._published(rates, means, own)",
-        (LEARNING,),
+        (DUELS,),
     ),
     Mutant(
         "a campaign's hours are those of all campaigns",
