@@ -11,21 +11,9 @@ import pytest
 
 from tests.reference import Reference
 from tests.reference_learning import ALL, Learning
-from tests.reference_rules import DAY, HOUR, instant, rfc
-from tests.test_reference import DEFAULTS, fight
-
-NOON = instant("2026-03-02T12:00:00Z")  # a Monday
-ANA = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+50937001234"}}
-
-
-def model_with(**campaign: object) -> Reference:
-    model = Reference(DEFAULTS)
-    model.put_campaign({"id": "c", "urgency": "high"} | campaign, NOON)
-    return model
-
-
-def send(model: Reference, now: int, recipient: dict | None = None, **options: object) -> dict:
-    return model.send({"campaign_id": "c", "recipient": recipient or ANA} | options, now)
+from tests.reference_rules import DAY, HOUR, rfc
+from tests.test_reference_faults import fight
+from tests.test_reference_outcomes import ANA, DEFAULTS, NOON, model_with, send
 
 
 def happen(model: Reference, now: int, message: str, *kinds: str, **fields: object) -> None:

@@ -72,7 +72,7 @@ MUTANTS = (
     ),
     Mutant(
         "transactional messages are counted",
-        "engine/src/commitment.rs",
+        "engine/src/shard.rs",
         "let counted = !rules.transactional;",
         "let counted = true;",
         (CAPS,),
@@ -274,8 +274,8 @@ MUTANTS = (
     Mutant(
         "a day is full one place early",
         "engine/src/budget_manager.rs",
-        "if limited.daily_messages { balance.fit(1) }",
-        "if limited.daily_messages { balance.fit(2) }",
+        "\n        balance.fit(1)\n",
+        "\n        balance.fit(2)\n",
         (SCARCE,),
     ),
     Mutant(
