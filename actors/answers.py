@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTaskError
 
 from engine.errors import MadanSaraError, ShardUnavailable
 
-__all__ = ["ActorGone", "ActorUnreachable", "NoAnswerInTime", "answer_of", "check_decided", "wait_for_answer"]
+__all__ = [
+    "ActorGone",
+    "ActorUnreachable",
+    "NoAnswerInTime",
+    "answer_of",
+    "check_decided",
+    "unless_unavailable",
+    "wait_for_answer",
+]
+
+A = TypeVar("A")
 
 
 class ActorUnreachable(ShardUnavailable):
@@ -40,6 +50,22 @@ def wait_for_answer(reference: Any, who: str, timeout_s: float) -> Any:
         return ray.get(reference, timeout=timeout_s)
     except (GetTimeoutError, RayActorError, RayTaskError) as error:
         raise _meaning(error, who, timeout_s) from None
+
+
+async def unless_unavailable(call: Awaitable[Sequence[A | MadanSaraError]]) -> A | None:
+    """The one answer of a call that asks for one; None where the shard could not give it, or does not answer.
+
+    Raises any other error that stands in its place.
+    """
+    try:
+        (outcome,) = await call
+    except ShardUnavailable:
+        return None
+    if isinstance(outcome, ShardUnavailable):
+        return None
+    if isinstance(outcome, MadanSaraError):
+        raise outcome
+    return outcome
 
 
 def check_decided(tally: Iterable[tuple[str, str, int]]) -> None:

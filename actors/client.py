@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from actors.answers import answer_of, check_decided
+from actors.answers import answer_of, check_decided, unless_unavailable
 from actors.gather import Call, Gatherer
 from actors.keyed import Dry, Keyed
 from actors.ledger import LEDGER_NAME
@@ -223,15 +223,7 @@ class AsyncOutreach:
 
     async def _decide_for(self, request: Request, shard: int, now: int) -> bytes | None:
         """The shard's answer to its part of a batch; None if it does not answer. A decide is never repeated."""
-        try:
-            (outcome,) = await self._decider(shard)([(request.campaign_id, request.part(shard, now))])
-        except ShardUnavailable:
-            return None
-        if isinstance(outcome, ShardUnavailable):
-            return None
-        if isinstance(outcome, MadanSaraError):
-            raise outcome
-        return outcome
+        return await unless_unavailable(self._decider(shard)([(request.campaign_id, request.part(shard, now))]))
 
     async def _rehearse(self, request: Request, now: int) -> dict[int, bytes | None]:
         """The shards' answers to a dry run, one after the other: each is told what those before would have taken."""

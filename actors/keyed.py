@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from actors.answers import ActorGone, ActorUnreachable, check_decided
+from actors.answers import ActorGone, ActorUnreachable, check_decided, unless_unavailable
 from actors.gather import Call, Gatherer
 from actors.standing import ClaimedPart, Opening
 from engine._core import Request
@@ -217,15 +217,7 @@ class Keyed:
 
     async def _decide_for(self, request: Request, shard: int, now: int, claim: Claim) -> ClaimedAnswer | None:
         part = ClaimedPart(request.campaign_id, request.part(shard, now), claim)
-        try:
-            (outcome,) = await self._ask_shard(shard, "decide_claimed", [part])
-        except ShardUnavailable:
-            return None
-        if isinstance(outcome, ShardUnavailable):
-            return None
-        if isinstance(outcome, MadanSaraError):
-            raise outcome
-        answer: ClaimedAnswer = outcome
+        answer: ClaimedAnswer | None = await unless_unavailable(self._ask_shard(shard, "decide_claimed", [part]))
         return answer
 
     def _caller(self, shard: int, method: str) -> Call[Any, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Response, delete, get, post
 from litestar.params import FromPath
 
+from actors.keyed import KeyedAnswer
 from api.context import AnyRequest, answer, intake_of, outreach_of
 from api.idempotency import REPLAYED, key_of
 from api.metrics import count_decisions
@@ -28,9 +29,7 @@ async def send(request: AnyRequest) -> Response[bytes]:
     key = key_of(request)
     body = await intake_of(request).read_json(request)
     if key is not None:
-        kept = await outreach_of(request).keyed.send_body(key, body)
-        count_decisions(kept.decided)
-        return answer(kept.body, REPLAYED if kept.replayed else None)
+        return _kept(await outreach_of(request).keyed.send_body(key, body))
     decision, tally = await outreach_of(request).send_body(body)
     count_decisions(tally)
     return answer(decision)
@@ -50,9 +49,7 @@ async def send_batch(request: AnyRequest) -> Response[bytes]:
     key = key_of(request)
     body = await intake_of(request).read_json(request)
     if key is not None:
-        kept = await outreach_of(request).keyed.send_batch_body(key, body)
-        count_decisions(kept.decided)
-        return answer(kept.body, REPLAYED if kept.replayed else None)
+        return _kept(await outreach_of(request).keyed.send_batch_body(key, body))
     decisions, tally = await outreach_of(request).send_batch_body(body)
     count_decisions(tally)
     return answer(decisions)
@@ -112,6 +109,11 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
         for event in decoded
     ]
     return answer({"results": results}, REPLAYED if replayed else None)
+
+
+def _kept(kept: KeyedAnswer) -> Response[bytes]:
+    count_decisions(kept.decided)
+    return answer(kept.body, REPLAYED if kept.replayed else None)
 
 
 def _message(message: dict[str, Any] | None) -> Response[bytes]:

@@ -2,7 +2,8 @@
 
 The rule (contract, section 4, steps 4, 5 and 8): in the order of step 3, the first channel whose cost fits what is
 left of the total, of its `per_channel` and of the `daily` budget on the campaign's local day of its instant; then
-a message must be left of that day's `daily_messages`; then the cost is committed.
+a message must be left of that day's `daily_messages`; then the cost is committed. Places of a minute (`per_minute`,
+step 6) are slices, too.
 
 The walk through the rows happens in the core (engine/src/budget_manager.rs has the balances). Where a row hangs on
 money that the shard does not hold, the walk stops before it, the ledger is asked for what the rest may need, and
@@ -14,14 +15,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from engine._core import Admission, Shard
-from engine.channel_selector import Ranking
+from engine._core import Shard
 from engine.errors import ShardUnavailable
+from engine.preparation import Preparation
 from engine.rules import Rules
-from engine.send_time_scheduler import Times
 
 __all__ = ["Bucket", "BudgetManager", "Grants", "Ledger", "Slice"]
 
@@ -69,20 +66,13 @@ class BudgetManager:
         self.sequence = 0
         """Number of the last request for money; one that was not answered is never repeated under its number."""
 
-    def commit(
-        self,
-        admission: Admission,
-        hour_weights: npt.NDArray[np.float64],
-        times: Times,
-        ranking: Ranking,
-        campaign_id: str,
-    ) -> None:
+    def commit(self, prepared: Preparation) -> None:
         """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`."""
-        while needs := self._shard.commit(admission, hour_weights, *times, *ranking):
+        while needs := self._shard.commit(prepared.admission, *prepared.plan):
             try:
-                self.acquire(campaign_id, needs)
+                self.acquire(prepared.rules.id, needs)
             except ShardUnavailable:
-                self._shard.abandon(admission)
+                self._shard.abandon(prepared.admission)
                 return
 
     def release(self, campaign_id: str, reopens: bool = True) -> dict[Bucket, int]:

@@ -258,9 +258,9 @@ class BudgetLedger:
 
         A bucket is marked as the last there is if nothing of it is left then, with the ledger or another shard. It is
         granted less than asked only so; where another shard holds some, nothing is granted and `ShardUnavailable` says
-        so. The mark holds until the shard
-        gives its grant back. Of minutes it is granted more than it needs: those that it held before and nobody else
-        got, and the word about all that are full right before and after one that is.
+        so. The mark holds until the shard gives its grant back, of a full minute until places may have come back. Of
+        minutes it is granted more than it needs: those that it held before and nobody else got, and the word about all
+        that are full right before and after one that is.
         """
         self._check_life(shard, incarnation)
         account = self._account(campaign_id)

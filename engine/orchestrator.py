@@ -78,9 +78,7 @@ class Orchestrator:
         Raises `UnknownCampaign` if the campaign was not put here; nothing is changed then.
         """
         prepared = self._prepare(part)
-        self.budget_manager.commit(
-            prepared.admission, prepared.figures.hour_weights, prepared.times, prepared.ranking, prepared.rules.id
-        )
+        self.budget_manager.commit(prepared)
         return self._answer(prepared, {})
 
     def rehearse(self, part: bytes, taken: Taken) -> tuple[bytes, Taken]:

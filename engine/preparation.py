@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
 
 from engine._core import Admission
 from engine.channel_selector import Ranking
@@ -23,3 +25,8 @@ class Preparation(NamedTuple):
     figures: CampaignFigures
     times: Times
     ranking: Ranking
+
+    @property
+    def plan(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays that `_core.Shard.commit` walks by, in its order."""
+        return (self.figures.hour_weights, *self.times, *self.ranking)

@@ -58,7 +58,7 @@ class Rehearsals:
                 prepared = prepare()
                 admission = prepared.admission
                 self._shard.lay_out(admission, _rows(taken))
-                rest = self._shard.commit(admission, prepared.figures.hour_weights, *prepared.times, *prepared.ranking)
+                rest = self._shard.commit(admission, *prepared.plan)
                 spent = self._shard.rehearsal_spent(admission)
                 needs = [] if rest is None else self._shard.rehearsal_needs(admission, rest)
             admission.detach()

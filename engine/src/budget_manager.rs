@@ -192,11 +192,14 @@ impl Balances {
 
     /// Step 5: is a message of that day left? `given_back` as in `fit_money`.
     pub fn fit_message(&self, limited: Limited, day: i32, given_back: Option<&Place>) -> Fit {
+        if !limited.daily_messages {
+            return Fit::Yes;
+        }
         let mut balance = self.day(day).messages;
         if given_back.is_some_and(|back| back.day == day) {
             balance.give_back(1);
         }
-        if limited.daily_messages { balance.fit(1) } else { Fit::Yes }
+        balance.fit(1)
     }
 
     /// Step 8: commits a message's cost and its place.
@@ -227,13 +230,7 @@ impl Balances {
     pub fn grant(&mut self, grants: impl Iterator<Item = (Bucket, i64, bool, i64)>) {
         self.minutes.confirm();
         for (bucket, amount, last, excess) in grants {
-            match bucket {
-                Bucket::Total => self.total.grant(amount, last, excess),
-                Bucket::Channel(channel) => self.channels[usize::from(channel)].grant(amount, last, excess),
-                Bucket::DayMoney(day) => self.days.entry(day).or_default().money.grant(amount, last, excess),
-                Bucket::DayMessages(day) => self.days.entry(day).or_default().messages.grant(amount, last, excess),
-                Bucket::Minute(minute) => self.minutes.grant(minute, amount, last, excess),
-            }
+            self.change(bucket, |balance| balance.grant(amount, last, excess));
         }
     }
 

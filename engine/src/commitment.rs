@@ -7,7 +7,6 @@ use crate::admission::Admission;
 use crate::answer::{Decision, pack_channels};
 use crate::budget_manager::{Fit, Needs, Place};
 use crate::campaign::{Campaign, Rules};
-use crate::deduplicator::Entry;
 use crate::frequency::{Broken, Counted, DAY_S};
 use crate::messages::{Message, link_to};
 use crate::minutes::{Places, Real, Tentative, minute_of};
@@ -211,8 +210,7 @@ impl Shard {
         let recipient_index = admission.rows[choice.row].recipient;
         let key = self.keys.number_again(admission.key, &admission.key_text);
         admission.key = Some(key);
-        let campaign = &mut self.campaigns[admission.campaign as usize];
-        let rules = &campaign.rules;
+        let rules = &self.campaigns[admission.campaign as usize].rules;
         let cost = rules.costs[channel as usize];
         let fallbacks = usize::from(rules.max_attempts.saturating_sub(1));
         let slot = choice.slot(channel);
@@ -233,19 +231,11 @@ impl Shard {
             content: admission.content.clone(),
             attempts: Vec::new(),
         };
-        campaign.balances.commit(rules.limited, &message.place());
-        campaign.tally.messages[MessageState::Scheduled as usize] += 1;
-        campaign.tally.hours[message.local_hour()] += 1;
-        let tally = &mut campaign.tally.channels[channel as usize];
-        tally.messages += 1;
-        tally.committed += cost;
-        let counted = !rules.transactional;
         let index = self.messages.add(message);
-        let recipient = self.roster.get_mut(recipient_index);
-        recipient.latest_message = link_to(index);
-        recipient.history.insert(Entry { at: slot.at, message: index, key, channel, counted });
+        self.roster.get_mut(recipient_index).latest_message = link_to(index);
+        self.begin(index);
         Decision {
-            message_id: self.messages.number(index, slot_of(recipient.hash)),
+            message_id: self.messages.number(index, slot_of(self.roster.get(recipient_index).hash)),
             status: Status::Scheduled as u8,
             reason: choice.deferral(channel).map_or(u8::MAX, |reason| reason as u8),
             channel: channel as u8,
@@ -269,7 +259,7 @@ impl Shard {
             let mut choice = Choice::new(row, plan);
             let Viability::Channels(viable) = self.viable(admission, &mut choice, &mut places) else { continue };
             for channel in choice.ranked(viable) {
-                let place = place(rules, &choice, channel);
+                let place = rules.place(channel, choice.slot(channel));
                 needs.add(rules.limited, &place);
                 if campaign.balances.fit_money(rules.limited, &place, None) != Fit::No {
                     places.take(place.minute);
@@ -280,12 +270,6 @@ impl Shard {
         needs.add_minutes(places.wanted());
         needs
     }
-}
-
-/// What a message would take of its campaign's buckets.
-fn place(rules: &Rules, choice: &Choice<'_>, channel: Channel) -> Place {
-    let (code, slot) = (channel as usize, choice.slot(channel));
-    Place { channel: code, day: slot.day, minute: minute_of(slot.at), cost: rules.costs[code] }
 }
 
 /// Where a channel goes whose instant breaks a cap or gap: the first permitted minute that keeps them.
@@ -317,7 +301,7 @@ pub(crate) fn deferred(
 fn choose(campaign: &Campaign, choice: &Choice<'_>, viable: ChannelMask) -> Outcome {
     let limited = campaign.rules.limited;
     for channel in choice.ranked(viable) {
-        let place = place(&campaign.rules, choice, channel);
+        let place = campaign.rules.place(channel, choice.slot(channel));
         match campaign.balances.fit_money(limited, &place, None) {
             Fit::No => {}
             Fit::Ask => return Outcome::AskLedger,
@@ -347,6 +331,12 @@ fn confidence(choice: &Choice<'_>, channel: Channel, viable: ChannelMask) -> u16
 }
 
 impl Rules {
+    /// What a message would take of its campaign's buckets.
+    pub(crate) fn place(&self, channel: Channel, slot: Slot) -> Place {
+        let code = channel as usize;
+        Place { channel: code, day: slot.day, minute: minute_of(slot.at), cost: self.costs[code] }
+    }
+
     /// When somebody with these quiet hours may be reached on a channel.
     pub(crate) fn permission(&self, channel: Channel, quiet: (u16, u16)) -> Permission {
         let (window, quiet) = match channel {

@@ -9,12 +9,11 @@
 
 use crate::admission::{QuietHours, local_rules};
 use crate::answer::{pack_channels, unpack_channels};
-use crate::budget_manager::{Fit, Needs, Place};
+use crate::budget_manager::{Fit, Needs};
 use crate::commitment::deferred;
-use crate::deduplicator::Entry;
 use crate::frequency::Counted;
 use crate::messages::Attempt;
-use crate::minutes::{Real, minute_of};
+use crate::minutes::Real;
 use crate::plan::Slot;
 use crate::send_time::{Found, SendTime};
 use crate::shard::Shard;
@@ -70,12 +69,7 @@ impl Shard {
                 }
                 Found::At(at) => self.slot(rules, send_time.clock, at),
             };
-            let place = Place {
-                channel: channel as usize,
-                day: slot.day,
-                minute: minute_of(slot.at),
-                cost: rules.costs[channel as usize],
-            };
+            let place = rules.place(channel, slot);
             needs.add(rules.limited, &place);
             let message_fits = campaign.balances.fit_message(rules.limited, place.day, Some(&back));
             match campaign.balances.fit_money(rules.limited, &place, Some(&back)).and(message_fits) {
@@ -104,21 +98,13 @@ impl Shard {
     fn try_next(&mut self, index: u32, channel: Channel, chain: u32, slot: Slot) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
-        let (rules, tally) = (&campaign.rules, &mut campaign.tally);
+        campaign.tally.messages[message.state as usize] -= 1;
         message.channel = channel;
         message.chain = chain;
         message.scheduled_at = slot.at;
         message.day = slot.day;
         message.offset_minutes = slot.offset_minutes;
-        message.cost = rules.costs[channel as usize];
-        tally.messages[message.state as usize] -= 1;
-        message.state = MessageState::Scheduled;
-        tally.messages[message.state as usize] += 1;
-        tally.hours[message.local_hour()] += 1;
-        tally.channels[channel as usize].messages += 1;
-        tally.channels[channel as usize].committed += message.cost;
-        campaign.balances.commit(rules.limited, &message.place());
-        let entry = Entry { at: slot.at, message: index, key: message.key, channel, counted: !rules.transactional };
-        self.roster.get_mut(message.recipient).history.insert(entry);
+        message.cost = campaign.rules.costs[channel as usize];
+        self.begin(index);
     }
 }

@@ -87,8 +87,9 @@ impl Minutes {
         });
     }
 
-    /// Takes what the ledger granted.
-    pub fn grant(&mut self, minute: i64, amount: i64, last: bool, excess: i64) {
+    /// As `Balances::grant` of a minute.
+    #[cfg(test)]
+    pub(crate) fn grant(&mut self, minute: i64, amount: i64, last: bool, excess: i64) {
         self.change(minute, |known| known.balance.grant(amount, last, excess));
     }
 

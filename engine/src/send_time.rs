@@ -6,6 +6,7 @@
 //! hour, from its last on to its first; where no hour has one, the first after. What was asked for by `send_at` and is
 //! full goes to the next permitted minute. `kernels.send_time` finds the same for whole columns while nothing is full.
 
+use crate::budget_manager::Fit;
 use crate::minutes::{Places, minute_of};
 use crate::permission::{MINUTE_S, Permission, minute_from};
 use crate::zones::Clock;
@@ -56,7 +57,6 @@ impl SendTime<'_> {
 
     /// The first permitted minute with a place, of those that begin at or after `from`.
     pub fn first_from(&self, from: i64, places: &mut impl Places) -> Found {
-        use crate::budget_manager::Fit;
         let mut from = from;
         while let Some(minute) = self.permission.first_from(self.clock, from) {
             let (place, open) = (minute_of(minute), places.next_open(minute_of(minute)));
@@ -75,7 +75,6 @@ impl SendTime<'_> {
 
     /// A minute of the best hour with a place before `horizon`, else the first after.
     pub fn in_best_hour(&self, horizon: i64, weights: &[f64], spread: u64, places: &mut impl Places) -> Found {
-        use crate::budget_manager::Fit;
         for wall in self.hours_by_weight(horizon, weights) {
             if self.steady_from(wall).is_some_and(|first| places.next_open(first) >= first + HOUR_MINUTES) {
                 continue; // Full: said without a look at each minute, since a queue may have filled every hour.

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::campaign::{Campaign, Rules};
+use crate::deduplicator::Entry;
 use crate::engagement::Decay;
 use crate::event_ids::EventIds;
 use crate::kept_answers::KeptAnswers;
 use crate::keys::Keys;
-use crate::messages::Messages;
+use crate::messages::{Message, Messages};
 use crate::part::Part;
 use crate::rehearsal::Before;
 use crate::roster::{Roster, Suppression};
@@ -171,6 +172,23 @@ impl Shard {
             let counts = campaign.engagement.as_ref()?;
             Some((campaign.rules.id.as_str(), counts.at(now, self.decay)))
         })
+    }
+
+    /// Has a message wait for its instant: what it costs and where it counts is taken. [`Shard::end`] undoes it.
+    pub(crate) fn begin(&mut self, index: u32) {
+        let message = self.messages.get_mut(index);
+        message.state = MessageState::Scheduled;
+        let campaign = &mut self.campaigns[message.campaign as usize];
+        let (rules, tally) = (&campaign.rules, &mut campaign.tally);
+        tally.messages[message.state as usize] += 1;
+        tally.hours[message.local_hour()] += 1;
+        let channel = &mut tally.channels[message.channel as usize];
+        channel.messages += 1;
+        channel.committed += message.cost;
+        campaign.balances.commit(rules.limited, &message.place());
+        let counted = !rules.transactional;
+        let &mut Message { recipient, scheduled_at: at, key, channel, .. } = message;
+        self.roster.get_mut(recipient).history.insert(Entry { at, message: index, key, channel, counted });
     }
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.
