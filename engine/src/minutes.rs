@@ -7,8 +7,9 @@
 //! A campaign fills many minutes, so unlike other buckets these are reported only where something changed since a
 //! report that the ledger is known to have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::budget_manager::{Balance, Fit};

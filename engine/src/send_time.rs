@@ -58,13 +58,8 @@ impl SendTime<'_> {
     /// The first permitted minute with a place, of those that begin at or after `from`.
     pub fn first_from(&self, from: i64, places: &mut impl Places) -> Found {
         let mut from = from;
-        while let Some(minute) = self.permission.first_from(self.clock, from) {
-            let (place, open) = (minute_of(minute), places.next_open(minute_of(minute)));
-            if open > place {
-                from = open * MINUTE_S;
-                continue;
-            }
-            match places.fit(place) {
+        while let Some(minute) = self.first_open(from, places) {
+            match places.fit(minute_of(minute)) {
                 Fit::Yes => return Found::At(minute.max(self.now)),
                 Fit::Ask => return Found::Ask,
                 Fit::No => from = minute + MINUTE_S,
@@ -73,11 +68,27 @@ impl SendTime<'_> {
         Found::Nowhere
     }
 
+    /// The first permitted minute that is not known to be full, of those that begin at or after `from`.
+    fn first_open(&self, from: i64, places: &impl Places) -> Option<i64> {
+        let mut from = from;
+        loop {
+            let minute = self.permission.first_from(self.clock, from)?;
+            from = places.next_open(minute_of(minute)) * MINUTE_S;
+            if from <= minute {
+                return Some(minute);
+            }
+        }
+    }
+
     /// A minute of the best hour with a place before `horizon`, else the first after.
     pub fn in_best_hour(&self, horizon: i64, weights: &[f64], spread: u64, places: &mut impl Places) -> Found {
+        // A queue may have filled every hour: said without a look at each.
+        if self.first_open(self.first_minute(), places).is_none_or(|minute| minute >= horizon) {
+            return self.first_from(self.first_minute().max(minute_from(horizon)), places);
+        }
         for wall in self.hours_by_weight(horizon, weights) {
             if self.steady_from(wall).is_some_and(|first| places.next_open(first) >= first + HOUR_MINUTES) {
-                continue; // Full: said without a look at each minute, since a queue may have filled every hour.
+                continue; // Full: said without a look at each minute.
             }
             let minutes = self.minutes_of_hour(wall, horizon);
             let (Some(first), Some(last)) = (minutes.first(), minutes.last()) else { continue };
@@ -145,6 +156,8 @@ impl SendTime<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::minutes::tests::campaign;
     use crate::minutes::{Minutes, Real};
@@ -177,21 +190,36 @@ mod tests {
         assert_eq!(found, Found::Ask);
     }
 
+    /// Counts the looks at minutes, and the jumps to the next open one.
+    struct Counting<'a>(Real<'a>, usize, Cell<usize>);
+
+    impl Places for Counting<'_> {
+        fn fit(&mut self, minute: i64) -> Fit {
+            self.1 += 1;
+            self.0.fit(minute)
+        }
+        fn next_open(&self, minute: i64) -> i64 {
+            self.2.set(self.2.get() + 1);
+            self.0.next_open(minute)
+        }
+    }
+
+    #[test]
+    fn a_queue_of_weeks_is_passed_over_day_by_day() {
+        let zones = Zones::default();
+        let by_day = |day: i64| (day * 24 * 60 + 8 * 60)..(day * 24 * 60 + 21 * 60);
+        let campaign = campaign(filled((0..21).flat_map(by_day), (21 * 24 + 8) * 60));
+        let mut places = Counting(Real::new(&campaign, None), 0, Cell::new(0));
+        let found = send_time(&zones, NOON, (0, 0)).in_best_hour(NOON + 72 * HOUR_S, &[0.2; 24], 7, &mut places);
+        assert_eq!((found, places.1), (Found::At((21 * 24 + 8) * HOUR_S), 1));
+        assert!(places.2.get() < 60, "{}", places.2.get());
+    }
+
     #[test]
     fn an_hour_that_is_full_is_passed_over_without_a_look_at_its_minutes() {
-        struct Counting<'a>(Real<'a>, usize);
-        impl Places for Counting<'_> {
-            fn fit(&mut self, minute: i64) -> crate::budget_manager::Fit {
-                self.1 += 1;
-                self.0.fit(minute)
-            }
-            fn next_open(&self, minute: i64) -> i64 {
-                self.0.next_open(minute)
-            }
-        }
         let zones = Zones::default();
         let campaign = campaign(filled(12 * 60..21 * 60, 32 * 60));
-        let mut places = Counting(Real::new(&campaign, None), 0);
+        let mut places = Counting(Real::new(&campaign, None), 0, Cell::new(0));
         let found = send_time(&zones, NOON, (0, 0)).in_best_hour(NOON + 24 * HOUR_S, &[0.2; 24], 7, &mut places);
         assert_eq!((found, places.1), (Found::Ask, 1)); // The hash points at 08:07, of which only the ledger knows.
     }

@@ -149,6 +149,27 @@ fn opting_out_cancels_what_waits_and_frees_its_place() {
 }
 
 #[test]
+fn whatever_ends_a_message_before_anybody_got_it_frees_all_it_took() {
+    for state in [MessageState::Cancelled, MessageState::Failed, MessageState::Expired] {
+        let mut shard = shard(Limited { total: true, daily: true, daily_messages: true, ..Limited::default() });
+        let day = Columns::of(1).days[0];
+        let decide = |shard: &mut Shard| {
+            let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+            assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
+            admission.answer.status[0]
+        };
+        let buckets = [Bucket::Total, Bucket::DayMoney(day), Bucket::DayMessages(day)];
+        shard.campaigns[0].balances.grant(buckets.map(|bucket| (bucket, 5, true, 0)).into_iter());
+        assert_eq!(decide(&mut shard), Status::Scheduled as u8);
+        assert_eq!(decide(&mut shard), Status::Blocked as u8);
+        shard.end(0, state);
+        assert!(shard.roster.get(0).history.later_than(i64::MIN).is_empty(), "{state:?}");
+        assert!(buckets.iter().all(|bucket| shard.campaigns[0].balances.balance(*bucket).spent == 0), "{state:?}");
+        assert_eq!(decide(&mut shard), Status::Scheduled as u8, "{state:?}");
+    }
+}
+
+#[test]
 fn a_key_is_remembered_only_once_a_message_has_it() {
     let mut shard = shard(Limited::default());
     let mut blocked = part(&["c-1"]);
