@@ -344,6 +344,26 @@ class Shard:
     ) -> dict[str, Any] | None:
         """Plain numbers of a recipient, for `engine.views.recipient_view`."""
 
+    def load_page(self, number: int, sequence: int, page: bytes) -> None:
+        """Reads a page as it was written with the group `sequence`. Pages come before groups, in any order.
+
+        Raises ValueError with what is wrong, as do the next two; the shard is of no use then."""
+
+    def load_group(self, sequence: int, effects: bytes) -> None:
+        """Reads a group of effects; groups come in order."""
+
+    def end_load(self) -> None:
+        """The shard is what was read, empty if nothing was, and from now on its changes are kept for `take_group`."""
+
+    def has_effects(self) -> bool:
+        """Whether anything changed since the last group was taken."""
+
+    def take_group(self, sequence: int) -> tuple[bytes, list[tuple[int, bytes]], int] | None:
+        """What changed since the last call, as the group `sequence` (each larger than the last); None if nothing did.
+
+        With it come pages by number, as they are after it, and the first group that is still needed besides them.
+        See engine/src/effects.rs. Raises ValueError in a rehearsal."""
+
     def state_hash(self) -> str:
         """XXH3-128 over everything it knows, in 32 hexadecimal digits; see engine/src/state_hash.rs."""
 

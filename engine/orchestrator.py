@@ -259,6 +259,22 @@ class Orchestrator:
         """
         return self._shard.state_hash()
 
+    def load_page(self, number: int, sequence: int, page: bytes) -> None:
+        """Reads the state as it was written down; see `_core.Shard.load_page`, as for the next four."""
+        self._shard.load_page(number, sequence, page)
+
+    def load_group(self, sequence: int, effects: bytes) -> None:
+        self._shard.load_group(sequence, effects)
+
+    def end_load(self) -> None:
+        self._shard.end_load()
+
+    def has_effects(self) -> bool:
+        return self._shard.has_effects()
+
+    def take_group(self, sequence: int) -> tuple[bytes, list[tuple[int, bytes]], int] | None:
+        return self._shard.take_group(sequence)
+
     def sizes(self) -> tuple[int, int]:
         """How many recipients and messages this shard holds."""
         return self._shard.sizes()

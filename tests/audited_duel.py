@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.budget_manager import Bucket
 from engine.local import Engine
+from tests.disk import Disk
 from tests.duel import Duel
 from tests.reference_outcomes import LIVE
 from tests.reference_rules import CHANNELS, MINUTE, instant, local_time, micro, money
@@ -57,10 +58,24 @@ class AuditedDuel(Duel):
         self.blocked: dict[str, Counter[str]] = defaultdict(Counter)
         self.happened: dict[str, set[str]] = defaultdict(set)
         self.revenue: Counter[str] = Counter()
+        self.disks = [Disk(self.engine, shard) for shard in range(len(self.engine.shards))]
 
     def step(self, size_max: int) -> None:
         super().step(size_max)
         self.audit()
+        self.write_down()
+
+    # ---- what is written down -----------------------------------------------------------------------------
+
+    def write_down(self) -> None:
+        """What every shard writes down is what it knows; now and then one goes on from there, as after a crash."""
+        for disk in self.disks:
+            disk.write()
+            if self.choices.chance(4):
+                live, read = self.engine.shards[disk.shard].state_hash(), disk.read().state_hash()
+                self.same("state that was written down", live, read, (disk.shard, disk.sequence))
+            if self.choices.chance(16):
+                disk.crash()
 
     # ---- what was answered --------------------------------------------------------------------------------
 

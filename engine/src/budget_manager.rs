@@ -214,6 +214,18 @@ impl Balances {
         }
     }
 
+    /// Counts what a message that was written down took, its minute apart; None if that cannot be counted.
+    pub fn recount(&mut self, place: &Place) -> Option<()> {
+        let day = self.days.entry(place.day).or_default();
+        let spent =
+            [&mut self.total, &mut self.channels[place.channel], &mut day.money].map(|balance| &mut balance.spent);
+        for spent in spent {
+            *spent = spent.checked_add(place.cost)?;
+        }
+        day.messages.spent += 1;
+        Some(())
+    }
+
     /// Gives back a message's cost and its place.
     pub fn give_back(&mut self, limited: Limited, place: &Place) {
         self.total.give_back(place.cost);

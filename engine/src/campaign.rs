@@ -1,6 +1,9 @@
 //! A campaign as a shard sees it: its rules, and what it has done here.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
 
 use crate::budget_manager::Balances;
 use crate::engagement::HourlyCounts;
@@ -8,7 +11,7 @@ use crate::frequency::Caps;
 use crate::words::{CHANNEL_COUNT, ChannelMask};
 
 /// What a decision needs to know of a campaign.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Rules {
     pub id: String,
     /// Neither held by nor counted in caps and gaps.
@@ -42,7 +45,7 @@ pub struct Rules {
 }
 
 /// Which amounts of a campaign have a limit.
-#[derive(Clone, Copy, Debug, Default, Hash)]
+#[derive(Clone, Copy, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Limited {
     pub total: bool,
     pub channels: ChannelMask,
@@ -73,7 +76,7 @@ impl Rules {
 }
 
 /// What a channel did for a campaign.
-#[derive(Clone, Copy, Debug, Default, Hash)]
+#[derive(Clone, Copy, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct ChannelTally {
     pub messages: u64,
     /// Micro-units of messages that are not cancelled.
@@ -86,7 +89,7 @@ pub struct ChannelTally {
 }
 
 /// Everything counted for a campaign on a shard.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Tally {
     /// Messages by state.
     pub messages: [u64; 8],
@@ -104,7 +107,7 @@ pub struct Tally {
 }
 
 /// A campaign on a shard.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct Campaign {
     pub rules: Rules,
     pub tally: Tally,
@@ -117,5 +120,16 @@ impl Campaign {
     /// Committed micro-units and messages by the campaign's local day.
     pub fn days(&self) -> BTreeMap<i32, (i64, i64)> {
         self.balances.days.iter().map(|(day, balance)| (*day, (balance.money.spent, balance.messages.spent))).collect()
+    }
+}
+
+/// Minutes count only while there is a `per_minute`; what is left of an earlier one is no state.
+impl Hash for Campaign {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Campaign { rules, tally, balances, engagement } = self;
+        (rules, tally, balances, engagement).hash(state);
+        if rules.limited.per_minute {
+            balances.minutes.taken().collect::<Vec<_>>().hash(state);
+        }
     }
 }

@@ -232,7 +232,7 @@ impl Shard {
             attempts: Vec::new(),
         };
         let index = self.messages.add(message);
-        self.roster.get_mut(recipient_index).latest_message = link_to(index);
+        self.roster.follow_mut(recipient_index).latest_message = link_to(index);
         self.begin(index);
         Decision {
             message_id: self.messages.number(index, slot_of(self.roster.get(recipient_index).hash)),

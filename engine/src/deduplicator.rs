@@ -20,7 +20,7 @@ pub struct Entry {
     pub counted: bool,
 }
 
-/// A recipient's messages that have an instant, earliest first.
+/// A recipient's messages that have an instant, earliest first; of equal instants the one made first.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct History {
     entries: SmallVec<[Entry; 2]>,
@@ -28,7 +28,7 @@ pub struct History {
 
 impl History {
     pub fn insert(&mut self, entry: Entry) {
-        let place = self.entries.partition_point(|other| other.at <= entry.at);
+        let place = self.entries.partition_point(|other| (other.at, other.message) <= (entry.at, entry.message));
         self.entries.insert(place, entry);
     }
 

@@ -5,6 +5,9 @@
 //! now. A count is kept as what it weighed at some instant: all that is in it decays alike from there on (forward
 //! decay, Cormode et al. 2009), so nothing has to be touched as time goes by.
 
+use std::ops::IndexMut;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::events::Success;
@@ -30,7 +33,7 @@ impl Decay {
 }
 
 /// Messages delivered and engaged, by their weight at an instant.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     as_of: i64,
     delivered: f64,
@@ -62,7 +65,7 @@ impl Counts {
 }
 
 /// A person's own counts, on channels where there are any; mostly it is one.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct OwnCounts(SmallVec<[(Channel, Counts); 1]>);
 
 impl OwnCounts {
@@ -97,6 +100,26 @@ impl HourlyCounts {
     pub fn at(&self, now: i64, decay: Decay) -> Vec<f64> {
         let weights = || self.0.iter().flatten().map(|counts| counts.at(now, decay));
         weights().map(|(delivered, _)| delivered).chain(weights().map(|(_, engaged)| engaged)).collect()
+    }
+}
+
+/// Written are the hours that have any, with channel and hour: most have none.
+impl Serialize for HourlyCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let places = (0_u8..).zip(self.0.iter().flatten());
+        places.filter(|(_, counts)| **counts != Counts::default()).collect::<Vec<_>>().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HourlyCounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut hourly = HourlyCounts::default();
+        for (place, counts) in Vec::<(u8, Counts)>::deserialize(deserializer)? {
+            let hours = hourly.0.get_mut(usize::from(place) / HOURS);
+            *hours.ok_or_else(|| serde::de::Error::custom("no such channel"))?.index_mut(usize::from(place) % HOURS) =
+                counts;
+        }
+        Ok(hourly)
     }
 }
 

@@ -4,19 +4,21 @@
 //! that it was applied. Whoever repeats a request that was broken off half-way meets the same binding, and an event is
 //! applied once however often it comes. An id that came for no message is bound to nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use crate::secret::Secret;
-use crate::state_hash::{hash_map, hash_set};
+use crate::touched::TouchedKeys;
 
 #[derive(Debug, Default)]
 pub struct EventIds {
     secret: Secret,
     /// Digests of the ids that were applied to messages here.
-    applied: HashSet<u128>,
+    applied: BTreeSet<u128>,
     /// The number of the message that an id belongs to, by digests of the ids at home here.
-    bound: HashMap<u128, u64>,
+    bound: BTreeMap<u128, u64>,
+    pub(crate) touched_applied: TouchedKeys,
+    pub(crate) touched_bound: TouchedKeys,
 }
 
 impl EventIds {
@@ -24,12 +26,24 @@ impl EventIds {
         EventIds { secret, ..EventIds::default() }
     }
 
+    /// The same with what was written down.
+    pub fn restored(self, applied: BTreeSet<u128>, bound: BTreeMap<u128, u64>) -> Self {
+        EventIds { applied, bound, ..self }
+    }
+
+    /// Digests of the ids that were applied here, and the messages of those at home here.
+    pub fn digests(&self) -> (&BTreeSet<u128>, &BTreeMap<u128, u64>) {
+        (&self.applied, &self.bound)
+    }
+
     pub fn applied(&self, id: &str) -> bool {
         self.applied.contains(&self.secret.digest(id.as_bytes()))
     }
 
     pub fn note_applied(&mut self, id: &str) {
-        self.applied.insert(self.secret.digest(id.as_bytes()));
+        let id = self.secret.digest(id.as_bytes());
+        self.applied.insert(id);
+        self.touched_applied.touch(id);
     }
 
     /// At home: the message that an id belongs to. It is `message` from now on where it belonged to none.
@@ -37,7 +51,10 @@ impl EventIds {
         let id = self.secret.digest(id.as_bytes());
         match (self.bound.get(&id), message) {
             (Some(bound), _) => Some(*bound),
-            (None, Some(message)) => Some(*self.bound.entry(id).or_insert(message)),
+            (None, Some(message)) => {
+                self.touched_bound.touch(id);
+                Some(*self.bound.entry(id).or_insert(message))
+            }
             (None, None) => None,
         }
     }
@@ -47,6 +64,7 @@ impl EventIds {
         let id = self.secret.digest(id.as_bytes());
         if self.bound.get(&id) == Some(&message) {
             self.bound.remove(&id);
+            self.touched_bound.touch(id);
         }
     }
 }
@@ -54,9 +72,8 @@ impl EventIds {
 /// What was applied and bound; the secret is no state.
 impl Hash for EventIds {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let EventIds { secret: _, applied, bound } = self;
-        hash_set(applied, state);
-        hash_map(bound, state);
+        let EventIds { secret: _, applied, bound, touched_applied: _, touched_bound: _ } = self;
+        (applied, bound).hash(state);
     }
 }
 

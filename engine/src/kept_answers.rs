@@ -11,6 +11,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::answer::{Answer, Explained};
 use crate::columns::Corrupt;
 use crate::part::Part;
@@ -71,19 +73,20 @@ pub enum Left {
     Nothing,
 }
 
-#[derive(Debug, Hash)]
-struct Binding {
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Binding {
     request: u128,
     name: u128,
     began_at: i64,
-    /// How many are at it, as far as is known.
+    /// How many are at it, as far as is known: nobody, after a crash.
+    #[serde(skip)]
     users: u32,
     answer: Option<Box<[u8]>>,
     bytes: usize,
 }
 
-#[derive(Debug, Hash)]
-struct KeptPart {
+#[derive(Debug, Hash, Serialize, Deserialize)]
+pub struct KeptPart {
     request: u128,
     began_at: i64,
     /// None: forgotten.
@@ -91,7 +94,7 @@ struct KeptPart {
     bytes: usize,
 }
 
-#[derive(Debug, Hash)]
+#[derive(Debug, Hash, Serialize, Deserialize)]
 struct PartAnswer {
     /// Indices of the people in it.
     people: Vec<u32>,
@@ -106,8 +109,16 @@ pub struct KeptAnswers {
     secret: Secret,
     bytes_max: usize,
     bytes: usize,
-    bindings: Shelf<Binding>,
-    parts: Shelf<KeptPart>,
+    pub(crate) bindings: Shelf<Binding>,
+    pub(crate) parts: Shelf<KeptPart>,
+}
+
+/// Who is at it is no state.
+impl Hash for Binding {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Binding { request, name, began_at, users: _, answer, bytes } = self;
+        (request, name, began_at, answer, bytes).hash(state);
+    }
 }
 
 /// What is kept; how many bytes that takes follows, and the rest is configured.
@@ -123,6 +134,13 @@ impl KeptAnswers {
         KeptAnswers { secret, bytes_max, ..KeptAnswers::default() }
     }
 
+    /// The same with what was written down.
+    pub fn restored(self, bindings: Shelf<Binding>, parts: Shelf<KeptPart>) -> Self {
+        let of_bindings: usize = bindings.entries().values().map(|(_, binding)| binding.bytes).sum();
+        let of_parts: usize = parts.entries().values().map(|(_, part)| part.bytes).sum();
+        KeptAnswers { bytes: of_bindings + of_parts, bindings, parts, ..self }
+    }
+
     /// How many bytes are taken, about.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -135,7 +153,7 @@ impl KeptAnswers {
     pub fn begin(&mut self, claim: &Claim, alone: bool, size: usize, name: u128, now: i64) -> Result<Begun, Refused> {
         self.forget_over(now);
         let (key, request) = (self.secret.digest(&claim.key), self.secret.digest(&claim.request));
-        let Some(binding) = self.bindings.get_mut(key) else {
+        let Some(binding) = self.bindings.follow_mut(key) else {
             let bytes = ENTRY_BYTES.saturating_add(size);
             self.check_room(bytes)?;
             self.bytes += bytes;
@@ -155,7 +173,7 @@ impl KeptAnswers {
     /// One that began got no answer. Unless something may have happened the key is free again once nobody is at it.
     pub fn leave(&mut self, claim: &Claim, name: u128, stays_bound: bool) {
         let key = self.secret.digest(&claim.key);
-        let Some(binding) = self.bindings.get_mut(key).filter(|binding| binding.name == name) else { return };
+        let Some(binding) = self.bindings.follow_mut(key).filter(|binding| binding.name == name) else { return };
         binding.users = binding.users.saturating_sub(1);
         if binding.users == 0 && binding.answer.is_none() && !stays_bound {
             self.bytes -= self.bindings.take(key).map_or(0, |binding| binding.bytes);
@@ -234,13 +252,17 @@ impl KeptAnswers {
 
     /// Forgets every answer that holds a person: who repeats the request is told so.
     pub fn forget_person(&mut self, person: u32) {
-        for part in self.parts.values_mut() {
-            if part.answer.as_ref().is_some_and(|answer| answer.people.contains(&person)) {
+        let freed = &mut 0;
+        self.parts.change_each(|part| {
+            let holds = part.answer.as_ref().is_some_and(|answer| answer.people.contains(&person));
+            if holds {
                 part.answer = None;
-                self.bytes -= part.bytes - ENTRY_BYTES;
+                *freed += part.bytes - ENTRY_BYTES;
                 part.bytes = ENTRY_BYTES;
             }
-        }
+            holds
+        });
+        self.bytes -= *freed;
     }
 
     /// Whether there is an answer to this very part, made since the key was bound.

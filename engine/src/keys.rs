@@ -1,17 +1,22 @@
 //! Deduplication keys as small numbers: a key is written once, its number everywhere.
 //!
 //! A key may name a person. Its text is kept while a message has it that can still be found, and dropped with the
-//! last; its number is given to another text only then, when nothing that is looked at holds it any more.
+//! last; its number is given to another text only then, when nothing that is looked at holds it any more. The smallest
+//! free number is given first, so that which it is follows from those in use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
+
+use crate::touched::Touched;
 
 #[derive(Debug, Default)]
 pub struct Keys {
     numbers: HashMap<Box<str>, u32>,
     /// By number.
     slots: Vec<Slot>,
-    free: Vec<u32>,
+    free: BTreeSet<u32>,
+    /// Numbers that were given to a text or taken from one.
+    touched: Touched,
     /// The uses that were counted since noting began; None while nothing is noted.
     noted: Option<Vec<Use>>,
 }
@@ -76,7 +81,8 @@ impl Keys {
         if slot.uses == 0 {
             self.numbers.remove(&slot.text);
             slot.text = Box::default();
-            self.free.push(number);
+            self.free.insert(number);
+            self.touched.touch(number as usize);
         }
     }
 
@@ -84,8 +90,13 @@ impl Keys {
         &self.slots[number as usize].text
     }
 
+    /// The text of a number; empty where no message has it.
+    pub fn text_or_empty(&self, number: u32) -> &str {
+        self.slots.get(number as usize).map_or("", |slot| &slot.text)
+    }
+
     fn add(&mut self, text: &str) -> u32 {
-        let (number, source) = match self.free.pop() {
+        let (number, source) = match self.free.pop_first() {
             Some(number) => (number, Source::Free),
             None => (self.slots.len() as u32, Source::New),
         };
@@ -94,7 +105,53 @@ impl Keys {
         }
         self.numbers.insert(text.into(), number);
         self.slots[number as usize].text = text.into();
+        if self.noted.is_none() {
+            self.touched.touch(number as usize);
+        }
         self.count(number, source)
+    }
+
+    /// From now on `take_touched` names the numbers that get a text or lose it.
+    pub fn watch(&mut self) {
+        self.touched.watch();
+    }
+
+    pub fn take_touched(&mut self) -> Vec<u32> {
+        self.touched.take()
+    }
+
+    pub fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// How many numbers were ever given.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The keys as they were written down: texts by number, and the numbers that messages have.
+    pub fn restored(texts: Vec<Box<str>>, used: impl Iterator<Item = u32>) -> Option<Self> {
+        let mut slots: Vec<Slot> = texts.into_iter().map(|text| Slot { text, uses: 0 }).collect();
+        for number in used {
+            slots.get_mut(number as usize).filter(|slot| !slot.text.is_empty())?.uses += 1;
+        }
+        while slots.last().is_some_and(|slot| slot.uses == 0) {
+            slots.pop();
+        }
+        let mut keys = Keys::default();
+        for (slot, number) in slots.iter_mut().zip(0..) {
+            if slot.uses == 0 {
+                slot.text = Box::default();
+                keys.free.insert(number);
+            } else {
+                keys.numbers.insert(slot.text.clone(), number);
+            }
+        }
+        Some(Keys { slots, ..keys })
     }
 
     /// From now on uses are noted, to be undone; none may be released meanwhile.
@@ -113,18 +170,21 @@ impl Keys {
             }
             match source {
                 Source::Known => {}
-                Source::Free => self.free.push(number),
+                Source::Free => {
+                    self.free.insert(number);
+                }
                 Source::New => self.slots.truncate(number as usize),
             }
         }
     }
 }
 
-/// Which number a text has follows from the slots.
+/// Which number a text has follows from the slots, as do those that are free.
 impl Hash for Keys {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Keys { numbers: _, slots, free, noted: _ } = self;
-        (slots, free).hash(state);
+        let Keys { numbers: _, slots, free: _, touched: _, noted: _ } = self;
+        let used = (0_u32..).zip(slots).filter(|(_, slot)| slot.uses > 0);
+        used.collect::<Vec<_>>().hash(state);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::budget_manager::Place;
 use crate::minutes::minute_of;
 use crate::slot::{message_number, slot_of_message};
@@ -31,7 +33,7 @@ fn index_of(link: NonZeroU32) -> u32 {
 }
 
 /// What became of a delivery try on a channel.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub channel: Channel,
     /// Delivered or failed.
@@ -42,7 +44,7 @@ pub struct Attempt {
     pub bounced: bool,
 }
 
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub struct Message {
     pub recipient: u32,
     /// The same recipient's message before this one.
@@ -62,6 +64,7 @@ pub struct Message {
     /// Micro-units.
     pub cost: i64,
     /// What delivery gets; one copy a request.
+    #[serde(skip)]
     pub content: Option<Arc<[u8]>>,
     /// Those that ended, in order.
     pub attempts: Vec<Attempt>,
@@ -139,6 +142,30 @@ impl Messages {
 
     pub fn get_mut(&mut self, index: u32) -> &mut Message {
         &mut self.list[index as usize]
+    }
+
+    /// From now on what changes is named by `take_touched`.
+    pub fn watch(&mut self) {
+        self.list.watch();
+    }
+
+    /// The indices of messages that were made or changed since the last call.
+    pub fn take_touched(&mut self) -> Vec<u32> {
+        self.list.take_touched()
+    }
+
+    pub fn is_touched(&self) -> bool {
+        self.list.is_touched()
+    }
+
+    /// Which life of the shard numbers them.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// The messages as they were written down.
+    pub fn restored(incarnation: u64, list: Vec<Message>) -> Self {
+        Messages { incarnation, list: list.into() }
     }
 
     /// From now on changes are noted, to be undone.

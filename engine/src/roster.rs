@@ -1,10 +1,11 @@
 //! The roster: every recipient that this shard knows, found by id, with profile and suppressions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::deduplicator::History;
@@ -12,7 +13,7 @@ use crate::engagement::OwnCounts;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
 use crate::secret::Secret;
 use crate::slot::hash_of;
-use crate::state_hash::hash_map;
+use crate::touched::TouchedKeys;
 use crate::undoable::Undoable;
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
 
@@ -23,7 +24,7 @@ const OPTED_OUT: &str = "opted out";
 pub const CAMPAIGN_ZONE: u16 = u16::MAX;
 
 /// What is known of a recipient.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Profile {
     pub customer_type: u8,
     pub device: u8,
@@ -59,8 +60,16 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Each top-level field that a request gave replaces the kept one whole; what it left out stays.
-    pub fn merge<'a>(&mut self, row: &RecipientRow, contacts: impl Iterator<Item = &'a str>) {
+    /// Each top-level field that a request gave replaces the kept one whole; what it left out stays. Whether that
+    /// changed anything.
+    pub fn merge<'a>(&mut self, row: &RecipientRow, contacts: impl Iterator<Item = &'a str>) -> bool {
+        let codes = |profile: &Profile| {
+            let &Profile { customer_type, device, zone, contacts, .. } = profile;
+            let &Profile { opt_out, preferred, quiet_start, quiet_end, .. } = profile;
+            (customer_type, device, zone, contacts, opt_out, preferred, quiet_start, quiet_end)
+        };
+        let before = codes(self);
+        let mut changed = false;
         if row.given & given::CUSTOMER_TYPE != 0 {
             self.customer_type = row.customer_type;
         }
@@ -72,7 +81,7 @@ impl Profile {
         }
         if row.given & given::CONTACTS != 0 {
             self.contacts = row.contacts & ALL_CHANNELS;
-            self.set_addresses(contacts.collect());
+            changed = self.set_addresses(contacts.collect());
         }
         if row.given & given::PREFERENCES != 0 {
             self.opt_out = row.opt_out;
@@ -80,12 +89,13 @@ impl Profile {
             self.quiet_start = row.quiet_start;
             self.quiet_end = row.quiet_end;
         }
+        changed || codes(self) != before
     }
 
     // Most requests repeat what is known: compare before allocating.
-    fn set_addresses(&mut self, texts: SmallVec<[&str; CHANNEL_COUNT]>) {
+    fn set_addresses(&mut self, texts: SmallVec<[&str; CHANNEL_COUNT]>) -> bool {
         if self.addresses.split_terminator('\n').eq(texts.iter().copied()) {
-            return;
+            return false;
         }
         let mut joined = String::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
         for text in texts {
@@ -93,6 +103,7 @@ impl Profile {
             joined.push('\n');
         }
         self.addresses = joined.into_boxed_str();
+        true
     }
 
     /// The usable addresses with their channels.
@@ -102,7 +113,7 @@ impl Profile {
 }
 
 /// A hard stop on one channel or, without one, on all.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Suppression {
     pub channel: Option<Channel>,
     /// Holds in [.., until), or for good.
@@ -117,13 +128,17 @@ impl Suppression {
 }
 
 /// A recipient on this shard.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Recipient {
     pub id: Box<str>,
+    /// Follows from the id, as the history and the latest message do from the messages.
+    #[serde(skip)]
     pub hash: u64,
     pub profile: Profile,
+    #[serde(skip)]
     pub history: History,
     /// The message made last, cancelled ones included; each links to the one before.
+    #[serde(skip)]
     pub latest_message: Option<NonZeroU32>,
     /// None until the first event of success.
     pub engagement: Option<Box<OwnCounts>>,
@@ -195,7 +210,8 @@ pub struct Roster {
     recipients: Undoable<Recipient>,
     by_id: HashTable<u32>,
     /// What must go on holding for erased people, by a digest of their ids that only the secret gives.
-    traces: HashMap<u128, Vec<Suppression>>,
+    traces: BTreeMap<u128, Vec<Suppression>>,
+    touched_traces: TouchedKeys,
     /// The traces that were taken since noting began; None while nothing is noted.
     taken: Option<Vec<(u128, Vec<Suppression>)>>,
     secret: Secret,
@@ -240,8 +256,9 @@ impl Roster {
     /// The stops of whoever was erased under the id of this trace; they are the person's own again.
     fn take_trace(&mut self, trace: u128) -> Vec<Suppression> {
         let Some(stops) = self.traces.remove(&trace) else { return Vec::new() };
-        if let Some(taken) = &mut self.taken {
-            taken.push((trace, stops.clone()));
+        match &mut self.taken {
+            Some(taken) => taken.push((trace, stops.clone())),
+            None => self.touched_traces.touch(trace),
         }
         stops
     }
@@ -271,7 +288,9 @@ impl Roster {
         }
         let stops = erased.lasting_stops(now);
         if !stops.is_empty() {
-            self.traces.insert(self.trace_of(&erased.id), stops);
+            let trace = self.trace_of(&erased.id);
+            self.traces.insert(trace, stops);
+            self.touched_traces.touch(trace);
         }
     }
 
@@ -296,14 +315,62 @@ impl Roster {
     pub fn get_mut(&mut self, index: u32) -> &mut Recipient {
         &mut self.recipients[index as usize]
     }
+
+    /// To change what follows from the messages.
+    pub fn follow_mut(&mut self, index: u32) -> &mut Recipient {
+        self.recipients.follow_mut(index as usize)
+    }
+
+    /// Merges into a profile what a request says of it.
+    pub fn merge<'a>(&mut self, index: u32, row: &RecipientRow, contacts: impl Iterator<Item = &'a str>) {
+        if self.follow_mut(index).profile.merge(row, contacts) {
+            self.recipients.touch(index as usize);
+        }
+    }
+
+    /// From now on what changes is named.
+    pub fn watch(&mut self) {
+        self.recipients.watch();
+        self.touched_traces.watch();
+    }
+
+    /// The recipients, and the traces of erased ones, that changed since the last call.
+    pub fn take_touched(&mut self) -> (Vec<u32>, BTreeSet<u128>) {
+        (self.recipients.take_touched(), self.touched_traces.take())
+    }
+
+    pub fn is_touched(&self) -> bool {
+        self.recipients.is_touched() || !self.touched_traces.is_empty()
+    }
+
+    /// What must go on holding for erased people, by trace.
+    pub fn traces(&self) -> &BTreeMap<u128, Vec<Suppression>> {
+        &self.traces
+    }
+
+    /// The roster as it was written down.
+    pub fn restored(mut recipients: Vec<Recipient>, traces: BTreeMap<u128, Vec<Suppression>>, secret: Secret) -> Self {
+        let mut by_id = HashTable::with_capacity(recipients.len());
+        for recipient in recipients.iter_mut().filter(|recipient| !recipient.is_erased()) {
+            recipient.hash = hash_of(&recipient.id);
+        }
+        for (index, recipient) in (0..).zip(&recipients).filter(|(_, recipient)| !recipient.is_erased()) {
+            by_id.insert_unique(recipient.hash, index, |other: &u32| recipients[*other as usize].hash);
+        }
+        Roster { recipients: recipients.into(), by_id, traces, secret, ..Roster::default() }
+    }
+
+    /// The secret that traces are made with.
+    pub fn secret(&self) -> Secret {
+        self.secret
+    }
 }
 
 /// Who is found by which id follows from the recipients.
 impl Hash for Roster {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Roster { recipients, by_id: _, traces, taken: _, secret: _ } = self;
-        recipients.hash(state);
-        hash_map(traces, state);
+        let Roster { recipients, by_id: _, traces, touched_traces: _, taken: _, secret: _ } = self;
+        (recipients, traces).hash(state);
     }
 }
 

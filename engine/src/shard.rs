@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::campaign::{Campaign, Rules};
 use crate::deduplicator::Entry;
+use crate::effects::Effects;
 use crate::engagement::Decay;
 use crate::event_ids::EventIds;
 use crate::kept_answers::KeptAnswers;
@@ -38,6 +39,8 @@ pub struct Shard {
     pub(crate) latest: i64,
     /// What a rehearsal puts back, while there is one.
     pub(crate) before: Option<Before>,
+    /// What is to be written down, where somebody does.
+    pub(crate) effects: Option<Effects>,
 }
 
 /// The campaign is not known here.
@@ -99,7 +102,7 @@ impl Shard {
     pub(crate) fn merge_profile(&mut self, part: &Part, row: usize) -> u32 {
         let columns = part.recipients.columns.row(row);
         let index = self.roster.find_or_add(part.recipients.id(row), columns.hash);
-        self.roster.get_mut(index).profile.merge(&columns, part.recipients.contacts(row));
+        self.roster.merge(index, &columns, part.recipients.contacts(row));
         index
     }
 
@@ -188,7 +191,7 @@ impl Shard {
         campaign.balances.commit(rules.limited, &message.place());
         let counted = !rules.transactional;
         let &mut Message { recipient, scheduled_at: at, key, channel, .. } = message;
-        self.roster.get_mut(recipient).history.insert(Entry { at, message: index, key, channel, counted });
+        self.roster.follow_mut(recipient).history.insert(Entry { at, message: index, key, channel, counted });
     }
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.
@@ -210,7 +213,7 @@ impl Shard {
         channel.committed -= message.cost;
         tally.hours[message.local_hour()] -= 1;
         campaign.balances.give_back(campaign.rules.limited, &message.place());
-        self.roster.get_mut(message.recipient).history.remove(index);
+        self.roster.follow_mut(message.recipient).history.remove(index);
     }
 
     /// The index of a message's number, if it is one of this shard's.

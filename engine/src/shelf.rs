@@ -1,28 +1,29 @@
 //! A shelf: entries by number, each up to an instant of its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
-use crate::state_hash::hash_map;
+use crate::touched::TouchedKeys;
 
 #[derive(Debug)]
 pub struct Shelf<T> {
-    entries: HashMap<u128, (i64, T)>,
+    entries: BTreeMap<u128, (i64, T)>,
     /// (until, number) of every entry.
     ends: BTreeSet<(i64, u128)>,
+    pub(crate) touched: TouchedKeys,
 }
 
 /// The ends follow from the entries.
 impl<T: Hash> Hash for Shelf<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Shelf { entries, ends: _ } = self;
-        hash_map(entries, state);
+        let Shelf { entries, ends: _, touched: _ } = self;
+        entries.hash(state);
     }
 }
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Shelf { entries: HashMap::new(), ends: BTreeSet::new() }
+        Shelf { entries: BTreeMap::new(), ends: BTreeSet::new(), touched: TouchedKeys::default() }
     }
 }
 
@@ -31,7 +32,13 @@ impl<T> Shelf<T> {
         self.entries.get(&number).map(|(_, entry)| entry)
     }
 
+    /// To change what is not written down.
+    pub fn follow_mut(&mut self, number: u128) -> Option<&mut T> {
+        self.entries.get_mut(&number).map(|(_, entry)| entry)
+    }
+
     pub fn get_mut(&mut self, number: u128) -> Option<&mut T> {
+        self.touched.touch(number);
         self.entries.get_mut(&number).map(|(_, entry)| entry)
     }
 
@@ -39,6 +46,7 @@ impl<T> Shelf<T> {
     pub fn put(&mut self, number: u128, until: i64, entry: T) -> Option<T> {
         let before = self.take(number);
         self.ends.insert((until, number));
+        self.touched.touch(number);
         self.entries.insert(number, (until, entry));
         before
     }
@@ -46,6 +54,7 @@ impl<T> Shelf<T> {
     pub fn take(&mut self, number: u128) -> Option<T> {
         let (until, entry) = self.entries.remove(&number)?;
         self.ends.remove(&(until, number));
+        self.touched.touch(number);
         Some(entry)
     }
 
@@ -55,8 +64,24 @@ impl<T> Shelf<T> {
         self.take(number)
     }
 
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.entries.values_mut().map(|(_, entry)| entry)
+    /// Changes every entry that `change` says it changed.
+    pub fn change_each(&mut self, mut change: impl FnMut(&mut T) -> bool) {
+        for (number, (_, entry)) in &mut self.entries {
+            if change(entry) {
+                self.touched.touch(*number);
+            }
+        }
+    }
+
+    /// The entries by number, each with its end.
+    pub fn entries(&self) -> &BTreeMap<u128, (i64, T)> {
+        &self.entries
+    }
+
+    /// The entries as they were written down.
+    pub fn restored(entries: BTreeMap<u128, (i64, T)>) -> Self {
+        let ends = entries.iter().map(|(number, (until, _))| (*until, *number)).collect();
+        Shelf { entries, ends, ..Shelf::default() }
     }
 
     pub fn len(&self) -> usize {

@@ -1,16 +1,21 @@
-//! A list that can be put back: what a rehearsal changes is noted as it was, whole, when it is first touched.
+//! A list that can be put back, and that knows what changed: what a rehearsal changes is noted as it was, whole, when
+//! it is first touched; everything else that changes is named to whoever writes the state down.
 //!
-//! Everything that changes an item goes through `IndexMut`, so a field that an item gets later is put back, too.
+//! Everything that changes an item goes through `IndexMut`, so a field that an item gets later is put back and written,
+//! too. Only what follows from other items may be changed by `follow_mut`.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, Index, IndexMut};
+
+use crate::touched::Touched;
 
 /// A `Vec` that reads as a slice and whose changes can be undone.
 #[derive(Clone, Debug)]
 pub struct Undoable<T> {
     items: Vec<T>,
     before: Option<Before<T>>,
+    touched: Touched,
 }
 
 /// How the list was when noting began.
@@ -23,7 +28,40 @@ struct Before<T> {
 impl<T: Clone> Undoable<T> {
     /// Adds an item at the end.
     pub fn push(&mut self, item: T) {
+        self.touch(self.items.len());
         self.items.push(item);
+    }
+
+    /// An item, to change what is not written down because it follows from others.
+    pub fn follow_mut(&mut self, index: usize) -> &mut T {
+        let item = &mut self.items[index];
+        if let Some(before) = &mut self.before
+            && index < before.length
+        {
+            before.changed.entry(index).or_insert_with(|| item.clone());
+        }
+        item
+    }
+
+    /// Names an item as changed. What is changed while noting is put back: nobody needs to know.
+    pub fn touch(&mut self, index: usize) {
+        if self.before.is_none() {
+            self.touched.touch(index);
+        }
+    }
+
+    /// From now on what changes is named by `take_touched`.
+    pub fn watch(&mut self) {
+        self.touched.watch();
+    }
+
+    /// The indices of what was changed or added since the last call, ascending.
+    pub fn take_touched(&mut self) -> Vec<u32> {
+        self.touched.take()
+    }
+
+    pub fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
     }
 
     /// From now on changes are noted. What was noted before is forgotten and stands.
@@ -50,7 +88,7 @@ impl<T: Clone> Undoable<T> {
 
 impl<T> Default for Undoable<T> {
     fn default() -> Self {
-        Undoable { items: Vec::new(), before: None }
+        Undoable { items: Vec::new(), before: None, touched: Touched::default() }
     }
 }
 
@@ -72,13 +110,15 @@ impl<T> Index<usize> for Undoable<T> {
 
 impl<T: Clone> IndexMut<usize> for Undoable<T> {
     fn index_mut(&mut self, index: usize) -> &mut T {
-        let item = &mut self.items[index];
-        if let Some(before) = &mut self.before
-            && index < before.length
-        {
-            before.changed.entry(index).or_insert_with(|| item.clone());
-        }
-        item
+        self.touch(index);
+        self.follow_mut(index)
+    }
+}
+
+/// A list as it was written down.
+impl<T> From<Vec<T>> for Undoable<T> {
+    fn from(items: Vec<T>) -> Self {
+        Undoable { items, ..Undoable::default() }
     }
 }
 
@@ -114,6 +154,23 @@ mod tests {
         assert_eq!(&*list, ["axy", "b", "cz"]);
         assert_eq!(list.undo(), ["cz"]);
         assert_eq!(&*list, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_changed_is_named_unless_it_was_put_back_or_follows() {
+        let mut list = list();
+        list[0].push('x');
+        list.watch();
+        list[1].push('x');
+        list.follow_mut(0).push('y');
+        list.push("c".into());
+        list.note();
+        list[0].push('z');
+        list.push("d".into());
+        list.undo();
+        assert!(list.is_touched());
+        assert_eq!(list.take_touched(), [1, 2]);
+        assert!(!list.is_touched());
     }
 
     #[test]

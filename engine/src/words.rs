@@ -1,5 +1,7 @@
 //! The contract's words and their codes. One table a word drives codes, texts and what Python sees.
 
+use serde::{Deserialize, Serialize};
+
 /// How many channels there are; every per-channel array has this length.
 pub const CHANNEL_COUNT: usize = 7;
 
@@ -22,7 +24,7 @@ pub const NO_CHANNEL: u8 = u8::MAX;
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident, $texts:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
         pub enum $name { $($variant),+ }
 

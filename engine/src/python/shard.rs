@@ -11,6 +11,7 @@ use super::kept_answers::{BegunOutput, ClaimInput, begun_tuple, claim_of, raised
 use super::rules::RulesInput;
 use super::views::{message_dict, recipient_dict, tally_dict};
 use super::zones::Zones;
+use crate::budget_manager::Balances;
 use crate::columns::Corrupt;
 use crate::engagement::{Decay, HOURS};
 use crate::events::Event;
@@ -18,6 +19,7 @@ use crate::frequency::Caps;
 use crate::kept_answers::Left;
 use crate::part::Part;
 use crate::plan::Plan;
+use crate::restoring::Restoring;
 use crate::roster::Suppression;
 use crate::secret::Secret;
 use crate::shard::{self, UnknownCampaign};
@@ -39,11 +41,16 @@ impl From<Corrupt> for PyErr {
 /// A campaign's id and its counts, as `_core.pyi` describes them.
 type Learned<'s, 'py> = (&'s str, Bound<'py, PyArray3<f64>>);
 
+/// Effects, pages by number, and the first group that is still needed.
+type GroupOutput<'py> = (Bound<'py, PyBytes>, Vec<(i64, Bound<'py, PyBytes>)>, u64);
+
 /// One shard's state.
 #[pyclass(module = "engine._core")]
 pub struct Shard {
     inner: shard::Shard,
     default_quiet: (u16, u16),
+    /// What was read of the shard as it was written down, while it is being read.
+    restoring: Restoring,
 }
 
 impl Shard {
@@ -51,9 +58,10 @@ impl Shard {
         Ok(&self.inner.campaigns[self.inner.find_campaign(id)? as usize])
     }
 
-    fn campaign_mut(&mut self, id: &str) -> PyResult<&mut crate::campaign::Campaign> {
+    /// To change what lies between shard and ledger, which is not written down.
+    fn balances_mut(&mut self, id: &str) -> PyResult<&mut Balances> {
         let index = self.inner.find_campaign(id)? as usize;
-        Ok(&mut self.inner.campaigns[index])
+        Ok(&mut self.inner.campaigns.follow_mut(index).balances)
     }
 }
 
@@ -72,7 +80,7 @@ impl Shard {
         let inner = shard::Shard::new(incarnation, zones.0.clone());
         let mut inner = inner.keeping(Secret::new(secret), kept_answers_bytes_max);
         inner.decay = Decay::of_half_life(half_life_s);
-        Shard { inner, default_quiet: (quiet_start, quiet_end) }
+        Shard { inner, default_quiet: (quiet_start, quiet_end), restoring: Restoring::default() }
     }
 
     fn put_campaign(&mut self, rules: RulesInput) {
@@ -141,7 +149,7 @@ impl Shard {
     }
 
     fn grant(&mut self, campaign_id: &str, grants: Vec<(u8, i64, i64, bool, i64)>) -> PyResult<()> {
-        let balances = &mut self.campaign_mut(campaign_id)?.balances;
+        let balances = self.balances_mut(campaign_id)?;
         let grants: Vec<_> = grants
             .into_iter()
             .map(|(kind, key, amount, last, excess)| Ok((bucket_of(kind, key)?, amount, last, excess)))
@@ -151,7 +159,7 @@ impl Shard {
     }
 
     fn release(&mut self, campaign_id: &str, keep_full: bool) -> PyResult<Vec<Amount>> {
-        Ok(amounts(self.campaign_mut(campaign_id)?.balances.release(keep_full)))
+        Ok(amounts(self.balances_mut(campaign_id)?.release(keep_full)))
     }
 
     fn take_freed(&mut self) -> Vec<String> {
@@ -319,6 +327,32 @@ impl Shard {
         let Some(index) = self.inner.roster.find_id(id) else { return Ok(None) };
         let caps = Caps { daily: daily_cap, weekly: weekly_cap, gaps_s };
         recipient_dict(py, &self.inner, index, now, &caps).map(Some)
+    }
+
+    fn load_page(&mut self, number: i64, sequence: u64, page: &[u8]) -> PyResult<()> {
+        Ok(self.restoring.page(number, sequence, page)?)
+    }
+
+    fn load_group(&mut self, sequence: u64, effects: &[u8]) -> PyResult<()> {
+        Ok(self.restoring.group(sequence, effects)?)
+    }
+
+    fn end_load(&mut self) -> PyResult<()> {
+        let empty = std::mem::take(&mut self.inner);
+        self.inner = std::mem::take(&mut self.restoring).into_shard(empty)?;
+        Ok(())
+    }
+
+    fn has_effects(&self) -> bool {
+        self.inner.has_effects()
+    }
+
+    fn take_group<'py>(&mut self, py: Python<'py>, sequence: u64) -> PyResult<Option<GroupOutput<'py>>> {
+        let group = self.inner.take_group(sequence)?;
+        Ok(group.map(|group| {
+            let pages = group.pages.iter().map(|(number, page)| (*number, PyBytes::new(py, page))).collect();
+            (PyBytes::new(py, &group.effects), pages, group.keep_from)
+        }))
     }
 
     /// 32 hexadecimal digits; equal for equal states.

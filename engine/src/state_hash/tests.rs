@@ -29,7 +29,7 @@ fn stop(channel: Option<Channel>) -> Suppression {
 
 #[test]
 fn every_change_shows() {
-    let changes: [fn(&mut Shard, u64); 13] = [
+    let changes: [fn(&mut Shard, u64); 14] = [
         |shard, _| {
             shard.roster.find_or_add("c", 7);
         },
@@ -47,7 +47,14 @@ fn every_change_shows() {
         |shard, _| shard.campaigns[0].rules.paused = true,
         |shard, _| shard.campaigns[0].tally.blocked[3] += 1,
         |shard, _| shard.campaigns[0].balances.commit(Limited::default(), &PLACE),
-        |shard, _| shard.campaigns[0].balances.commit(PER_MINUTE, &PLACE),
+        |shard, _| {
+            shard.campaigns[0].rules.limited = PER_MINUTE;
+            shard.campaigns[0].balances.commit(PER_MINUTE, &PLACE);
+        },
+        |shard, _| {
+            shard.campaigns[0].rules.limited = PER_MINUTE;
+            shard.campaigns[0].balances.commit(Limited::default(), &PLACE);
+        },
         |shard, _| shard.messages.get_mut(1).marks |= 1,
         |shard, message| opened(shard, message, "e-1"),
         |shard, _| {
@@ -64,7 +71,7 @@ fn every_change_shows() {
     }
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen.len(), 14);
+    assert_eq!(seen.len(), 15);
 }
 
 #[test]

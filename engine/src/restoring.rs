@@ -1,0 +1,181 @@
+//! Restoring: a shard as it was written down, from its pages and the groups of effects after them.
+//!
+//! The rule (design, section 4): pages first, in any order, then the groups that are kept, in theirs. The last record of
+//! a thing is what holds. What is not written is worked out at the end: who is found by which id, histories, uses of
+//! keys, balances. A restored shard is the one that wrote: their state hashes are equal.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::campaign::Campaign;
+use crate::columns::Corrupt;
+use crate::deduplicator::Entry;
+use crate::effects::{Effects, PageKey};
+use crate::kept_answers::{Binding, KeptPart};
+use crate::keys::Keys;
+use crate::messages::{Message, Messages, link_to};
+use crate::record::{Kind, Reader, Record};
+use crate::roster::{Recipient, Roster, Suppression};
+use crate::shard::Shard;
+use crate::shelf::Shelf;
+
+/// What was read so far.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    recipients: Vec<Option<Recipient>>,
+    messages: Vec<Option<Message>>,
+    campaigns: Vec<Option<Campaign>>,
+    keys: Vec<Option<Box<str>>>,
+    traces: BTreeMap<u128, Vec<Suppression>>,
+    applied: BTreeSet<u128>,
+    bound: BTreeMap<u128, u64>,
+    bindings: BTreeMap<u128, (i64, Binding)>,
+    parts: BTreeMap<u128, (i64, KeptPart)>,
+    /// The incarnation that numbers messages, and the latest time.
+    head: Option<(u64, i64)>,
+    /// The group that each page is as of.
+    pages: HashMap<PageKey, u64>,
+    effects: Effects,
+}
+
+impl Restoring {
+    /// Takes a page as it was after the group `sequence`. All pages come before the first group.
+    pub fn page(&mut self, number: i64, sequence: u64, bytes: &[u8]) -> Result<(), Corrupt> {
+        let page = PageKey::from_number(number)?;
+        self.pages.insert(page, sequence);
+        self.take(Reader::new(bytes), |restoring, of| {
+            if of == page { Ok(restoring) } else { Err(Corrupt("a record is on another page than its own")) }
+        })
+    }
+
+    /// Takes a group of effects.
+    pub fn group(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), Corrupt> {
+        let mut reader = Reader::new(bytes);
+        self.head = Some(reader.value()?);
+        self.take(reader, |restoring, page| {
+            if restoring.pages.get(&page).is_none_or(|as_of| *as_of < sequence) {
+                restoring.effects.note(page, sequence);
+            }
+            Ok(restoring)
+        })
+    }
+
+    fn take(
+        &mut self,
+        mut reader: Reader<'_>,
+        mut on: impl FnMut(&mut Self, PageKey) -> Result<&mut Self, Corrupt>,
+    ) -> Result<(), Corrupt> {
+        while let Some(record) = reader.next()? {
+            match record {
+                Record::Recipient(index, recipient) => {
+                    let page = PageKey::of_index(Kind::Recipient, index);
+                    put(&mut on(self, page)?.recipients, index, recipient)?;
+                }
+                Record::Message(index, message) => {
+                    put(&mut on(self, PageKey::of_index(Kind::Message, index))?.messages, index, message)?;
+                }
+                Record::Campaign(index, campaign) => {
+                    put(&mut on(self, PageKey::of_index(Kind::Campaign, index))?.campaigns, index, campaign)?;
+                }
+                Record::Key(number, text) => {
+                    put(&mut on(self, PageKey::of_index(Kind::Key, number))?.keys, number, text)?;
+                }
+                Record::Trace(trace, stops) => {
+                    set(&mut on(self, PageKey::of_digest(Kind::Trace, trace))?.traces, trace, stops);
+                }
+                Record::AppliedEvent(id) => {
+                    on(self, PageKey::of_digest(Kind::AppliedEvent, id))?.applied.insert(id);
+                }
+                Record::BoundEvent(id, message) => {
+                    set(&mut on(self, PageKey::of_digest(Kind::BoundEvent, id))?.bound, id, message);
+                }
+                Record::Binding(key, binding) => {
+                    set(&mut on(self, PageKey::of_digest(Kind::Binding, key))?.bindings, key, binding);
+                }
+                Record::KeptPart(key, part) => {
+                    set(&mut on(self, PageKey::of_digest(Kind::KeptPart, key))?.parts, key, part);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The shard, with the settings of an `empty` one. It goes on being written down.
+    pub fn into_shard(self, empty: Shard) -> Result<Shard, Corrupt> {
+        let (incarnation, latest) = self.head.unwrap_or((empty.messages.incarnation(), empty.latest));
+        let mut recipients = all(self.recipients, "a recipient is missing")?;
+        let mut campaigns = all(self.campaigns, "a campaign is missing")?;
+        let mut messages = all(self.messages, "a message is missing")?;
+        let mut used = Vec::with_capacity(messages.len());
+        let mut minutes: Vec<Vec<i64>> = vec![Vec::new(); campaigns.len()];
+        let mut latest_messages: Vec<u32> = vec![u32::MAX; recipients.len()];
+        for (index, message) in (0..).zip(&mut messages) {
+            let whose = message.recipient as usize;
+            let recipient = recipients.get_mut(whose).ok_or(Corrupt("a message is for nobody"))?;
+            let campaign = campaigns.get_mut(message.campaign as usize);
+            let campaign = campaign.ok_or(Corrupt("a message is of no campaign"))?;
+            if message.is_live() {
+                let place = message.place();
+                campaign.balances.recount(&place).ok_or(Corrupt("messages cost more than can be counted"))?;
+                if campaign.rules.limited.per_minute {
+                    minutes[message.campaign as usize].push(place.minute);
+                }
+            }
+            if !recipient.is_erased() {
+                used.push(message.key);
+                latest_messages[whose] = index;
+                recipient.latest_message = link_to(index);
+                if message.is_live() {
+                    let counted = !campaign.rules.transactional;
+                    let &mut Message { scheduled_at: at, key, channel, .. } = message;
+                    recipient.history.insert(Entry { at, message: index, key, channel, counted });
+                }
+            }
+        }
+        for (campaign, minutes) in campaigns.iter_mut().zip(minutes) {
+            campaign.balances.minutes.recount(minutes.into_iter());
+        }
+        let texts = self.keys.into_iter().map(Option::unwrap_or_default).collect();
+        let keys = Keys::restored(texts, used.into_iter()).ok_or(Corrupt("a message has an unknown key"))?;
+        let campaign_index =
+            (0..).zip(&campaigns).map(|(index, campaign)| (campaign.rules.id.clone(), index)).collect();
+        let mut shard = Shard {
+            roster: Roster::restored(recipients, self.traces, empty.roster.secret()),
+            messages: Messages::restored(incarnation, messages),
+            keys,
+            campaigns: campaigns.into(),
+            campaign_index,
+            event_ids: empty.event_ids.restored(self.applied, self.bound),
+            kept_answers: empty.kept_answers.restored(Shelf::restored(self.bindings), Shelf::restored(self.parts)),
+            latest,
+            ..empty
+        };
+        shard.watch(self.effects.as_of(latest));
+        Ok(shard)
+    }
+}
+
+/// An index far beyond what was read so far is a fault, not a reason to take all memory.
+const GAP_MAX: usize = 1 << 22;
+
+fn put<T>(list: &mut Vec<Option<T>>, index: u32, item: T) -> Result<(), Corrupt> {
+    let index = index as usize;
+    if index >= list.len() {
+        if index - list.len() > GAP_MAX {
+            return Err(Corrupt("an index is out of all order"));
+        }
+        list.resize_with(index + 1, || None);
+    }
+    list[index] = Some(item);
+    Ok(())
+}
+
+fn set<V>(map: &mut BTreeMap<u128, V>, key: u128, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}
+
+fn all<T>(list: Vec<Option<T>>, missing: &'static str) -> Result<Vec<T>, Corrupt> {
+    list.into_iter().map(|item| item.ok_or(Corrupt(missing))).collect()
+}

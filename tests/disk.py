@@ -1,0 +1,55 @@
+"""A disk in memory for a shard in process: what it writes down, and the shard that is read from it again."""
+
+from __future__ import annotations
+
+from engine.budget_manager import Ledger
+from engine.local import Engine
+from engine.orchestrator import Orchestrator
+
+__all__ = ["Disk"]
+
+INCARNATION = 1
+SECRET = bytes(16)
+
+
+class Disk:
+    """What one shard of an engine wrote. Takes the shard's place with one that writes."""
+
+    def __init__(self, engine: Engine, shard: int) -> None:
+        self.engine = engine
+        self.shard = shard
+        self.sequence = 0
+        self.pages: dict[int, tuple[int, bytes]] = {}
+        self.groups: dict[int, bytes] = {}
+        self._ledger: Ledger = engine.shards[shard].budget_manager._ledger
+        engine.shards[shard] = self.read()
+
+    def write(self) -> None:
+        """Commits what changed since the last time."""
+        group = self.engine.shards[self.shard].take_group(self.sequence + 1)
+        if group is None:
+            return
+        self.sequence += 1
+        self.groups[self.sequence], pages, keep_from = group
+        self.pages.update((number, (self.sequence, page)) for number, page in pages)
+        self.groups = {sequence: effects for sequence, effects in self.groups.items() if sequence >= keep_from}
+
+    def read(self) -> Orchestrator:
+        """A shard from what is written."""
+        shard = Orchestrator(INCARNATION, self.engine.settings, self._ledger, SECRET)
+        for number, (sequence, page) in self.pages.items():
+            shard.load_page(number, sequence, page)
+        for sequence, effects in sorted(self.groups.items()):
+            shard.load_group(sequence, effects)
+        shard.end_load()
+        return shard
+
+    def crash(self) -> None:
+        """The shard that is read takes the place of the one that wrote, as a new life does."""
+        before, after = self.engine.shards[self.shard], self.read()
+        after.budget_manager.sequence = before.budget_manager.sequence
+        after.publish(before._figures)
+        self.engine.shards[self.shard] = after
+        for campaign, paused in self.engine._campaigns.values():
+            after.put_campaign(campaign, paused)
+            self.engine.recall(self.shard, campaign.id)
