@@ -2,7 +2,7 @@
 
 Of every bucket with a limit, always
 
-    settled (spent by the shards, and lost with dead ones) + outstanding (held by shards) + free = limit
+    settled (spent by the shards) + outstanding (held by shards, dead ones included) + free = limit
 
 where only `free` is granted from. A limit that comes down below what is settled leaves nothing free; it never
 takes back what is committed. Shards report what they spent as absolute numbers, bucket by bucket, so a report
@@ -39,7 +39,7 @@ PLENTY = 4
 
 
 class Superseded(MadanSaraError):  # noqa: N818
-    """The asker is an earlier life of its shard; what it held is written off, and it must not spend."""
+    """The asker is an earlier life of its shard; what it held was given back, and it must not spend."""
 
     status = 503
 
@@ -106,7 +106,6 @@ class _Account:
 
     limits: Limits
     entries: dict[int, _Entry] = field(default_factory=dict)
-    lost: Counter[Bucket] = field(default_factory=Counter)
     settled: Counter[Bucket] = field(default_factory=Counter)
     outstanding: Counter[Bucket] = field(default_factory=Counter)
     ceilings: dict[Bucket, int] = field(default_factory=dict)
@@ -152,30 +151,32 @@ class BudgetLedger:
         """The number of the shard's life that may spend; 0 before its first."""
         return self._incarnations.get(shard, 0)
 
-    def register(self, shard: int, incarnation: int) -> dict[str, dict[Bucket, int]]:
-        """Begins a new life of a shard. All that the one before spent and held counts as spent from now on.
+    def register(self, shard: int, incarnation: int, spent: Mapping[str, Mapping[Bucket, int]]) -> list[str]:
+        """Begins a new life of a shard, which holds nothing and has spent this of each campaign's buckets in all its
+        lives: what a bucket that is left out was reported to have spent never came to be.
 
-        Returns by campaign what of that is lost: slices that were held and may or may not have been spent.
+        Returns the campaigns of which something came free by that.
         """
         if incarnation <= self.incarnation(shard):
             raise Superseded(shard, incarnation)
+        for campaign_id in spent:
+            self._account(campaign_id)
         self._incarnations[shard] = incarnation
-        return self.write_off(shard)
-
-    def write_off(self, shard: int) -> dict[str, dict[Bucket, int]]:
-        """As `register`, for a shard that will have no other life."""
-        lost = {}
+        freed = []
         for campaign_id, account in self._accounts.items():
-            entry = account.entries.pop(shard, None)
-            if entry is None:
-                continue
-            account.lost.update(entry.spent)
-            account.lost.update(entry.held)
-            account.settled.update(entry.held)
-            account.outstanding.subtract(entry.held)
-            if held := {bucket: amount for bucket, amount in entry.held.items() if amount}:
-                lost[campaign_id] = held
-        return lost
+            before = account.entries.pop(shard, _Entry())
+            entry = account.entry(shard)
+            entry.spent, entry.held = before.spent, before.held
+            now = spent.get(campaign_id, {})
+            came_free = [
+                bucket for bucket, held in before.held.items() if held + before.spent[bucket] > now.get(bucket, 0)
+            ]
+            self.report(
+                shard, incarnation, campaign_id, {bucket: now.get(bucket, 0) for bucket in {*before.spent, *now}}
+            )
+            if came_free:
+                freed.append(campaign_id)
+        return freed
 
     def report(self, shard: int, incarnation: int, campaign_id: str, spent: Mapping[Bucket, int]) -> None:
         """Notes that a shard holds nothing of a campaign any more, and what it spent of each bucket in this life.
@@ -305,7 +306,7 @@ class BudgetLedger:
         return {bucket: amount for bucket, amount in self._account(campaign_id).settled.items() if amount}
 
     def elsewhere(self, campaign_id: str, shard: int) -> dict[Bucket, int]:
-        """What counts as spent of each bucket, or is held, but not by this life of a shard."""
+        """What counts as spent of each bucket, or is held, but not by a shard itself."""
         account = self._account(campaign_id)
         others = Counter(account.settled)
         others.update(account.outstanding)
@@ -313,10 +314,6 @@ class BudgetLedger:
             others.subtract(entry.spent)
             others.subtract(entry.held)
         return {bucket: amount for bucket, amount in others.items() if amount}
-
-    def has_lost(self, campaign_id: str) -> bool:
-        """Whether an earlier life of some shard spent or held anything."""
-        return any(self._account(campaign_id).lost.values())
 
     def free(self, campaign_id: str, bucket: Bucket) -> int | None:
         """What can be granted of a bucket; None if it has no limit."""
@@ -328,7 +325,7 @@ class BudgetLedger:
         for campaign_id, account in self._accounts.items():
             entries = account.entries.values()
             for bucket in account.settled.keys() | account.outstanding.keys():
-                settled = account.lost[bucket] + sum(entry.spent[bucket] for entry in entries)
+                settled = sum(entry.spent[bucket] for entry in entries)
                 outstanding = sum(entry.held[bucket] for entry in entries)
                 faults += _faults(account, campaign_id, bucket, settled, outstanding)
         return faults

@@ -59,7 +59,7 @@ class Engine:
         self._learning = Learning(self.settings)
         self._campaigns: dict[str, tuple[Campaign, bool]] = {}
         for shard in range(shards):
-            self.ledger.register(shard, INCARNATION)
+            self.ledger.register(shard, INCARNATION, {})
 
     def set_clock(self, now: int) -> None:
         """Publishes what all shards have learned until then, as a move of the manual clock does."""

@@ -50,6 +50,12 @@ class Disk:
         after.budget_manager.sequence = before.budget_manager.sequence
         after.publish(before._figures)
         self.engine.shards[self.shard] = after
-        for campaign, paused in self.engine._campaigns.values():
+        campaigns = self.engine._campaigns.values()
+        for campaign, paused in campaigns:
             after.put_campaign(campaign, paused)
-            self.engine.recall(self.shard, campaign.id)
+        entries = self.engine.ledger._incarnations
+        entries[self.shard] -= 1  # the shards of an engine in process have one life
+        spent = {campaign.id: after.release(campaign.id) for campaign, _ in campaigns}
+        for campaign_id in self.engine.ledger.register(self.shard, INCARNATION, spent):
+            for shard in range(len(self.engine.shards)):
+                self.engine.recall(shard, campaign_id)

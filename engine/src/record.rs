@@ -59,7 +59,7 @@ impl Kind {
 pub enum Record {
     Recipient(u32, Recipient),
     Message(u32, Message),
-    Campaign(u32, Campaign),
+    Campaign(u32, Box<Campaign>),
     /// Empty where no message has it any more.
     Key(u32, Box<str>),
     Trace(u128, Option<Vec<Suppression>>),
@@ -167,7 +167,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The next record; None at the end.
-    pub fn next(&mut self) -> Result<Option<Record>, Corrupt> {
+    pub fn record(&mut self) -> Result<Option<Record>, Corrupt> {
         let Some((code, rest)) = self.bytes.split_first() else { return Ok(None) };
         self.bytes = rest;
         let kind = Kind::from_code(*code).ok_or(Corrupt("there is no such kind of record"))?;
@@ -180,7 +180,7 @@ impl<'b> Reader<'b> {
             }
             Kind::Campaign => {
                 let (index, rules, tally, engagement): (u32, Rules, Tally, Option<Box<HourlyCounts>>) = self.value()?;
-                Record::Campaign(index, Campaign { rules, tally, engagement, ..Campaign::default() })
+                Record::Campaign(index, Box::new(Campaign { rules, tally, engagement, ..Campaign::default() }))
             }
             Kind::Key => self.pair(Record::Key)?,
             Kind::Trace => self.pair(Record::Trace)?,

@@ -64,7 +64,7 @@ impl Restoring {
         mut reader: Reader<'_>,
         mut on: impl FnMut(&mut Self, PageKey) -> Result<&mut Self, Corrupt>,
     ) -> Result<(), Corrupt> {
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.record()? {
             match record {
                 Record::Recipient(index, recipient) => {
                     let page = PageKey::of_index(Kind::Recipient, index);
@@ -74,7 +74,7 @@ impl Restoring {
                     put(&mut on(self, PageKey::of_index(Kind::Message, index))?.messages, index, message)?;
                 }
                 Record::Campaign(index, campaign) => {
-                    put(&mut on(self, PageKey::of_index(Kind::Campaign, index))?.campaigns, index, campaign)?;
+                    put(&mut on(self, PageKey::of_index(Kind::Campaign, index))?.campaigns, index, *campaign)?;
                 }
                 Record::Key(number, text) => {
                     put(&mut on(self, PageKey::of_index(Kind::Key, number))?.keys, number, text)?;

@@ -23,7 +23,7 @@ class Contended:
     def __init__(self) -> None:
         campaign = decode_campaign(msgspec.json.encode(CAMPAIGN), "c")
         self.book = BudgetLedger(2)
-        self.book.register(0, 1)
+        self.book.register(0, 1, {})
         self.book.set_limits("c", Limits.of(campaign))
         self.shard = Orchestrator(1, default_settings(), self)
         self.shard.put_campaign(campaign, False)

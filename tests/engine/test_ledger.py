@@ -23,7 +23,7 @@ def make_book(total: int | None = None, shards: int = SHARDS, **limits: object) 
     book = BudgetLedger(shards)
     book.set_limits(CAMPAIGN, Limits(total=total, **limits))  # type: ignore[arg-type]
     for shard in range(shards):
-        book.register(shard, 1)
+        book.register(shard, 1, {})
     return book
 
 
@@ -75,24 +75,41 @@ def test_a_request_is_overtaken_by_a_later_report() -> None:
         book.grant(0, 1, 1, CAMPAIGN, {TOTAL: 5})
 
 
-def test_what_a_dead_life_held_counts_as_spent() -> None:
+def test_what_a_dead_life_held_is_free_once_its_next_says_what_it_spent() -> None:
     book = make_book(10)
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 6})
     book.report(0, 1, CAMPAIGN, {TOTAL: 2})
     book.acquire(0, 1, 2, CAMPAIGN, {TOTAL: 2}, {TOTAL: 3})
-    assert not book.has_lost(CAMPAIGN)
-    assert book.register(0, 2) == {CAMPAIGN: {TOTAL: 3}}
-    assert book.has_lost(CAMPAIGN)
-    assert book.spent(CAMPAIGN) == {TOTAL: 5}
-    assert book.acquire(0, 2, 1, CAMPAIGN, {}, {TOTAL: 9}) == {TOTAL: (5, True, False)}
+    assert book.free(CAMPAIGN, TOTAL) == 5
+    assert book.register(0, 2, {CAMPAIGN: {TOTAL: 4}}) == [CAMPAIGN]
+    assert book.spent(CAMPAIGN) == {TOTAL: 4}
+    assert book.acquire(0, 2, 1, CAMPAIGN, {TOTAL: 4}, {TOTAL: 9}) == {TOTAL: (6, True, False)}
     with pytest.raises(Superseded):
         book.ask(0, 1, 9, CAMPAIGN, {})
     with pytest.raises(Superseded):
         book.grant(0, 1, 9, CAMPAIGN, {TOTAL: 1})
     with pytest.raises(Superseded):
-        book.register(0, 2)
+        book.register(0, 2, {})
     assert not book.recalled(0, 1, 2, CAMPAIGN, {TOTAL: 9})
     assert book.audit() == []
+
+
+def test_what_was_reported_and_never_written_down_never_came_to_be() -> None:
+    book = make_book(10, per_minute=1)
+    minute = (4, 9)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 6, minute: 1})
+    book.report(0, 1, CAMPAIGN, {TOTAL: 6, minute: 1})
+    assert book.register(0, 2, {CAMPAIGN: {TOTAL: 5}}) == []
+    assert book.spent(CAMPAIGN) == {TOTAL: 5}
+    assert (book.free(CAMPAIGN, TOTAL), book.free(CAMPAIGN, minute)) == (5, 1)
+    assert book.audit() == []
+
+
+def test_a_life_that_spent_more_than_it_held_is_said_to() -> None:
+    book = make_book(10)
+    book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 6})
+    book.register(0, 2, {CAMPAIGN: {TOTAL: 7}})
+    assert any("spent 7 and held 6" in fault for fault in book.audit())
 
 
 def test_the_answer_to_an_earlier_recall_is_stale() -> None:
@@ -115,7 +132,7 @@ def test_a_lower_limit_takes_nothing_back_and_a_higher_one_frees() -> None:
     assert book.acquire(1, 1, 2, CAMPAIGN, {}, {TOTAL: 2}) == {TOTAL: (1, True, False)}
 
 
-def test_elsewhere_is_what_others_and_earlier_lives_spent_or_hold() -> None:
+def test_elsewhere_is_what_others_spent_or_hold() -> None:
     book = make_book(20)
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 3})
     book.report(0, 1, CAMPAIGN, {TOTAL: 2})
@@ -123,8 +140,8 @@ def test_elsewhere_is_what_others_and_earlier_lives_spent_or_hold() -> None:
     held = 20 - 2 - (book.free(CAMPAIGN, TOTAL) or 0)
     assert book.elsewhere(CAMPAIGN, 0) == {TOTAL: held}
     assert book.elsewhere(CAMPAIGN, 1) == {TOTAL: 2}
-    book.register(0, 2)
-    assert book.elsewhere(CAMPAIGN, 0) == {TOTAL: 2 + held}
+    book.register(0, 2, {CAMPAIGN: {TOTAL: 2}})
+    assert book.elsewhere(CAMPAIGN, 0) == {TOTAL: held}
 
 
 def test_a_limit_that_comes_later_counts_what_was_spent_before_it() -> None:
@@ -187,10 +204,8 @@ class Shards(RuleBasedStateMachine):
         self.held: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]
         self.spent: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]
         self.granted: list[set[Bucket]] = [set() for _ in range(SHARDS)]
-        self.gone = dict.fromkeys(BUCKETS, 0)
         self.reported: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]  # what the book was told was spent
         self.lent: list[dict[Bucket, int]] = [{} for _ in range(SHARDS)]  # what it granted and did not get back
-        self.lost = dict.fromkeys(BUCKETS, 0)
         self.note_limits(40, 15, 20, 6)
 
     def note_report(self, shard: int) -> None:
@@ -201,10 +216,8 @@ class Shards(RuleBasedStateMachine):
         self.ceilings = {bucket: max(limit, self.committed(bucket)) for bucket, limit in self.limits.items()}
 
     def committed(self, bucket: Bucket) -> int:
-        """What was really spent, and what can be: held by shards, dead ones included."""
-        return self.gone[bucket] + sum(
-            pages[shard].get(bucket, 0) for pages in (self.spent, self.held) for shard in range(SHARDS)
-        )
+        """What was really spent, and what can be: held by shards."""
+        return sum(pages[shard].get(bucket, 0) for pages in (self.spent, self.held) for shard in range(SHARDS))
 
     @rule(
         shard=st.integers(0, SHARDS - 1),
@@ -255,16 +268,18 @@ class Shards(RuleBasedStateMachine):
         if noted:
             self.note_report(shard)
 
-    @rule(shard=st.integers(0, SHARDS - 1))
-    def die(self, shard: int) -> None:
-        for bucket in BUCKETS:
-            self.gone[bucket] += self.held[shard].get(bucket, 0) + self.spent[shard].get(bucket, 0)
-            self.lost[bucket] += self.lent[shard].get(bucket, 0) + self.reported[shard].get(bucket, 0)
-        self.reported[shard], self.lent[shard] = {}, {}
+    @rule(shard=st.integers(0, SHARDS - 1), share=st.integers(0, 4))
+    def die(self, shard: int, share: int) -> None:
+        """The next life knows what was written down: of what was spent since the last report some may be missing."""
+        told = self.reported[shard]
+        for bucket, spent in self.spent[shard].items():
+            since = max(0, spent - told.get(bucket, 0))
+            self.spent[shard][bucket] = spent - since * share // 4
         self.lives[shard] += 1
-        self.sequences[shard], self.held[shard], self.spent[shard] = 0, {}, {}
+        self.sequences[shard], self.held[shard] = 0, {}
         self.granted[shard] = set()
-        self.book.register(shard, self.lives[shard])
+        self.book.register(shard, self.lives[shard], {CAMPAIGN: self.spent[shard]})
+        self.note_report(shard)
 
     @precondition(lambda self: not any(any(held.values()) for held in self.held))
     @rule(total=st.integers(0, 80), sms=st.integers(0, 30), daily=st.integers(0, 40), messages=st.integers(0, 12))
@@ -283,7 +298,7 @@ class Shards(RuleBasedStateMachine):
     @invariant()
     def settled_and_outstanding_and_free_are_the_limit(self) -> None:
         """Added up from what this test told the book and got from it."""
-        settled = {b: self.lost[b] + sum(page.get(b, 0) for page in self.reported) for b in BUCKETS}
+        settled = {b: sum(page.get(b, 0) for page in self.reported) for b in BUCKETS}
         assert self.book.spent(CAMPAIGN) == {bucket: amount for bucket, amount in settled.items() if amount}
         for bucket, limit in self.limits.items():
             outstanding = sum(page.get(bucket, 0) for page in self.lent)
@@ -312,10 +327,10 @@ def test_a_request_that_comes_after_a_later_one_is_refused() -> None:
 def test_a_recall_that_an_earlier_life_answered_is_stale() -> None:
     book = make_book(10)
     book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 4})
-    book.register(0, 2)
-    book.acquire(0, 2, 1, CAMPAIGN, {}, {TOTAL: 3})
+    book.register(0, 2, {CAMPAIGN: {TOTAL: 1}})
+    book.acquire(0, 2, 1, CAMPAIGN, {TOTAL: 1}, {TOTAL: 3})
     assert not book.recalled(0, 1, 1, CAMPAIGN, {TOTAL: 4})
-    assert book.spent(CAMPAIGN) == {TOTAL: 4}
+    assert book.spent(CAMPAIGN) == {TOTAL: 1}
 
 
 def test_a_late_answer_to_a_recall_does_not_overtake_the_next_request() -> None:
