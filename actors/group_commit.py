@@ -23,6 +23,8 @@ __all__ = ["CommitLog", "Group", "GroupCommit", "GroupCommitThread", "Source"]
 
 T = TypeVar("T")
 
+CLOSED = WriteFailed("group commit", "it is closed")
+
 
 class Group(NamedTuple):
     """What one commit writes; see `StateFile.commit`."""
@@ -69,6 +71,7 @@ class GroupCommit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._closed = False
 
     def start(self) -> None:
         """Begins to commit, on the running event loop."""
@@ -107,11 +110,6 @@ class GroupCommit:
         if self._failure is not None:
             raise self._failure
 
-    @property
-    def failure(self) -> BaseException | None:
-        """What made a commit fail, or None."""
-        return self._failure
-
     def _future(self, ticket: int | None) -> Future[None] | None:
         """What to wait for, or None where it is durable already."""
         with self._mutex:
@@ -120,8 +118,8 @@ class GroupCommit:
             ticket = self._marked if ticket is None else ticket
             if ticket <= self._durable:
                 return None
-            if self._task is not None and self._task.done():
-                raise WriteFailed("group commit", "it is closed")
+            if self._closed:
+                raise CLOSED
             future: Future[None] = Future()
             self._waiting.append((ticket, future))
             return future
@@ -138,11 +136,12 @@ class GroupCommit:
                     self._wakes.clear()
                     continue
                 await self._commit_once()
+            self._end_waiting(CLOSED, is_failure=False)
         except asyncio.CancelledError:  # the loop ends, and nobody knows of the commit that ran
-            self._fail(WriteFailed("group commit", "the event loop ended"))
+            self._end_waiting(WriteFailed("group commit", "the event loop ended"), is_failure=True)
             raise
         except BaseException as error:
-            self._fail(error)
+            self._end_waiting(error, is_failure=True)
             self._on_failure(error)
 
     async def _commit_once(self) -> None:
@@ -159,9 +158,10 @@ class GroupCommit:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
 
-    def _fail(self, error: BaseException) -> None:
+    def _end_waiting(self, error: BaseException, is_failure: bool) -> None:
         with self._mutex:
-            self._failure = error
+            self._closed = True
+            self._failure = error if is_failure else None
             waiting, self._waiting = self._waiting, deque()
         for _, future in waiting:
             if future.set_running_or_notify_cancel():
