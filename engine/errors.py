@@ -9,12 +9,15 @@ from __future__ import annotations
 __all__ = [
     "ConfigurationError",
     "Conflict",
+    "Fenced",
     "FieldError",
     "MadanSaraError",
     "Overloaded",
     "RequestError",
     "ShardUnavailable",
+    "StateFault",
     "UnknownCampaign",
+    "WriteFailed",
 ]
 
 FieldError = tuple[str, str]
@@ -92,3 +95,33 @@ class ConfigurationError(MadanSaraError):
         self.key = key
         self.takes = takes
         self.detail = f"{key}: {takes}"
+
+
+class StateFault(MadanSaraError):  # noqa: N818
+    """A state file cannot be used as it is: the file, the row where there is one, what is wrong, what to do."""
+
+    status = 503
+
+    def __init__(self, file: str, row: str | None, what: str, remedy: str) -> None:
+        super().__init__(file, row, what, remedy)
+        self.file = file
+        self.row = row
+        self.what = what
+        self.remedy = remedy
+        self.detail = f"{file}, {row}: {what}. {remedy}" if row else f"{file}: {what}. {remedy}"
+
+
+class WriteFailed(MadanSaraError):  # noqa: N818
+    """A commit did not become durable, or nobody knows whether it did: memory is ahead of the disk."""
+
+    status = 503
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(file, what)
+        self.file = file
+        self.what = what
+        self.detail = f"{file}: {what}"
+
+
+class Fenced(WriteFailed):
+    """A later life writes this file: this one must not answer anything any more."""
