@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from actors.answers import ActorGone, ActorUnreachable
+from actors.answers import ActorUnreachable
 from actors.recalls import Births
 from actors.shard_link import ShardLink
 from actors.standing import Report, Standing
@@ -112,9 +112,6 @@ class Changes:
         while not birth.is_set():
             try:
                 report = await _unless(birth, self._links[shard].put_campaign(standing))
-            except ActorGone:
-                self._book.write_off(shard)
-                return
             except ActorUnreachable:
                 await _unless(birth, asyncio.sleep(RETRY_PAUSE_S))
             except ShardUnavailable:
@@ -131,7 +128,7 @@ class Changes:
         for shard, outcome in enumerate(outcomes):
             if isinstance(outcome, Report):
                 self._note(shard, campaign_id, outcome)
-        has_messages = self._book.has_lost(campaign_id) or any(report.messages for report in reports)
+        has_messages = any(report.messages for report in reports)
         if len(reports) == len(outcomes) and not has_messages:
             return
         await asyncio.gather(*(link.thaw(campaign_id) for link in self._links), return_exceptions=True)

@@ -2,8 +2,8 @@
 shards learn from each other (`actors.publications`).
 
 Requests for money of one campaign are answered one after the other. Where less is free than a shard needs, the
-others are asked to give back what they hold (`actors.recalls`); what a shard held that died counts as spent, what
-one holds that does not answer is neither granted again nor called the end of the money.
+others are asked to give back what they hold (`actors.recalls`); what a shard holds that died, or
+does not answer, is neither granted again nor called the end of the money until it says what became of it.
 
 The ledger is not restarted when it dies: a new one would have forgotten what was spent. The shards go on with the
 slices they hold, and then answer `unavailable`.
@@ -21,7 +21,7 @@ from actors.changes import Changes, Course
 from actors.publications import Publications
 from actors.recalls import Births, Recalls
 from actors.shard_link import ActorLink, ShardLink
-from actors.standing import Demand, Registration, Standing
+from actors.standing import Demand, Introduction, Registration, Standing
 from actors.timeouts import Timeouts
 from engine.budget_manager import Bucket, Grants
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
@@ -48,6 +48,7 @@ class Ledger:
         self._settings = settings
         self._now = CLOCK_START
         self._secret = secrets.token_bytes(16)
+        self._identity = secrets.token_bytes(16)
         self._book = BudgetLedger(len(links))
         self._courses: dict[str, Course] = {}
         self._births = Births(len(links))
@@ -57,6 +58,7 @@ class Ledger:
         self._publications = Publications(settings, links, timeouts.learning)
         self._publishing: asyncio.Task[None] | None = None
         self._one_move = asyncio.Lock()
+        self._reopening: set[asyncio.Task[None]] = set()
 
     async def settings(self) -> Settings:
         """The configuration that this cluster was started with."""
@@ -64,17 +66,22 @@ class Ledger:
 
     # ---- money ------------------------------------------------------------------------------------------
 
-    async def register(self, shard: int) -> Registration:
-        """Begins a life of a shard. What its last life held counts as spent from now on."""
+    async def introduce(self, shard: int) -> Introduction:
+        """What a shard needs to read its file, before it registers."""
+        return Introduction(self._identity, self._secret, self._book.incarnation(shard) > 0)
+
+    async def register(self, shard: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
+        """Begins a life of a shard, which has spent this of each campaign in all its lives, and holds nothing."""
         incarnation = self._book.incarnation(shard) + 1
-        lost = self._book.register(shard, incarnation)
+        freed = self._book.register(shard, incarnation, spent)
         self._births.register(shard)
         if self._publishing is None and self._settings.clock == "system":
             self._publishing = asyncio.create_task(self._publications.publish_for_ever(_system_time, asyncio.sleep))
         standings = [course.standing for course in self._courses.values() if course.standing is not None]
-        if lost:
-            logger.warning("shard %d died holding slices, which count as spent: %s", shard, lost)
-        return Registration(incarnation, standings, self._publications.latest, self._secret, lost)
+        for campaign_id in freed:  # others may have been told that there is no more
+            self._reopening.add(task := asyncio.create_task(self.reopen(campaign_id)))
+            task.add_done_callback(self._reopening.discard)
+        return Registration(incarnation, standings, self._publications.latest)
 
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from actors.answers import ActorGone, ActorUnreachable, NoAnswerInTime
+from actors.answers import ActorUnreachable, NoAnswerInTime
 from actors.shard_link import ShardLink
 from engine.errors import ShardUnavailable
 from engine.ledger import BudgetLedger
@@ -61,8 +61,6 @@ class Recalls:
         birth = self._births.next_of(shard)
         try:
             report = await self._links[shard].release(campaign_id, sequence, reopens)
-        except ActorGone:
-            self._book.write_off(shard)
         except ActorUnreachable as error:
             if not isinstance(error, NoAnswerInTime):
                 await birth.wait()

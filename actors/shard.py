@@ -21,7 +21,17 @@ from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
 from actors.shard_link import NAMESPACE
-from actors.standing import ClaimedPart, Demand, Opening, Part, Publication, Registration, Report, Standing
+from actors.standing import (
+    ClaimedPart,
+    Demand,
+    Introduction,
+    Opening,
+    Part,
+    Publication,
+    Registration,
+    Report,
+    Standing,
+)
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants
@@ -265,12 +275,13 @@ class Shard:
         try:
             warm_up()
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
-            registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index)
+            introduction: Introduction = self._ask_ledger("introduce", self._timeouts.answer, self._index)
+            registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index, {})
             incarnation = registration.incarnation
             link = LedgerLink(
                 self._index, incarnation, self._turn, self._acquire, self._elsewhere, _end_superseded_life
             )
-            core = Orchestrator(incarnation, self._settings, link, registration.secret)
+            core = Orchestrator(incarnation, self._settings, link, introduction.secret)
             life = _Life(registration.incarnation, core, link)
             for standing in registration.standings:
                 self._put(life, standing)

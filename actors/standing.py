@@ -9,7 +9,17 @@ from engine.claim import Claim
 from engine.learning import Figures
 from engine.model import Campaign
 
-__all__ = ["ClaimedPart", "Demand", "Opening", "Part", "Publication", "Registration", "Report", "Standing"]
+__all__ = [
+    "ClaimedPart",
+    "Demand",
+    "Introduction",
+    "Opening",
+    "Part",
+    "Publication",
+    "Registration",
+    "Report",
+    "Standing",
+]
 
 Part = tuple[str, bytes]
 """A campaign's id, and the recipients of a request that are one shard's (`_core.Request.part`)."""
@@ -58,7 +68,7 @@ class Report(NamedTuple):
 
     incarnation: int
     spent: dict[Bucket, int]
-    """Since this life of the shard began, of every bucket that it ever spent from."""
+    """In all lives of the shard, of every bucket that it ever spent from."""
     messages: int
     """How many it ever made, cancelled ones included."""
 
@@ -70,13 +80,20 @@ class Publication(NamedTuple):
     figures: Figures
 
 
+class Introduction(NamedTuple):
+    """What a shard needs to read its file."""
+
+    identity: bytes
+    """16 bytes of the state directory: every file of it has them."""
+    secret: bytes
+    """The cluster's: under it a shard keeps what nobody is to read."""
+    has_lived: bool
+    """Whether the shard was registered before, so that there must be a file."""
+
+
 class Registration(NamedTuple):
     """What a shard needs to begin a life."""
 
     incarnation: int
     standings: list[Standing]
     publication: Publication
-    secret: bytes
-    """The cluster's: under it a shard keeps what nobody is to read."""
-    lost: dict[str, dict[Bucket, int]]
-    """By campaign: slices that the life before held, and that count as spent now."""

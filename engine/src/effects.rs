@@ -12,8 +12,8 @@ use crate::columns::Corrupt;
 use crate::record::{Kind, Writer, append};
 use crate::shard::Shard;
 
-/// How many pages may ride on one group.
-const PAGES_MAX: usize = 2;
+/// How many pages may ride on one group: a large one carries more, so that the journal stays short.
+const PAGES_MAX: usize = 8;
 
 /// What pages may take of each group beside what the group itself takes, so that a quiet shard gets through, too.
 const PAGE_ALLOWANCE_BYTES: i64 = 4096;

@@ -52,16 +52,15 @@ async def test_a_recall_of_a_dead_holder_waits_for_its_next_life(start: Start) -
     ledger, shards = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(1000)}}))
     await decide_all(shards, "c", [(0, [ROW] * 2)])
-    held = shards[0].balances["c"].held[(0, 0)]
     shards[0].alive = False
     decided = asyncio.create_task(decide_all(shards, "c", [(1, [ROW] * 400)]))
     await shards[0].called_in_vain.wait()
     await let_others_run()
     await shards[0].register()
-    assert (await decided)["scheduled"] == (1000 - held - 2 * COST) // COST
+    assert (await decided)["scheduled"] == (1000 - 2 * COST) // COST
 
 
-async def test_what_a_shard_holds_that_is_gone_for_good_counts_as_spent(start: Start) -> None:
+async def test_what_a_shard_holds_that_is_gone_for_good_is_not_granted_again(start: Start) -> None:
     ledger, shards = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(1000)}}))
     await decide_all(shards, "c", [(0, [ROW] * 2)])
@@ -72,8 +71,9 @@ async def test_what_a_shard_holds_that_is_gone_for_good_counts_as_spent(start: S
 
     shards[0].on = gone  # type: ignore[method-assign]
     affordable = (1000 - held - 2 * COST) // COST
-    assert await decide_all(shards, "c", [(1, [ROW] * 400)]) == Counter(scheduled=affordable, blocked=400 - affordable)
-    assert (await ledger.spent("c"))[(0, 0)] == 2 * COST + held
+    decided = await decide_all(shards, "c", [(1, [ROW])] * affordable)
+    assert decided == Counter(scheduled=affordable)
+    assert await decide_all(shards, "c", [(1, [ROW])]) == Counter(unavailable=1)
     assert await ledger.audit() == []
 
 

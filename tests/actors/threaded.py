@@ -62,12 +62,12 @@ class ThreadShard:
         self.hung = threading.Event()
         self.called_in_vain = asyncio.Event()
         self.alive = True
+        self.balances: dict[str, Balance] = {}
         self.begin()
 
     def begin(self) -> None:
         self.turn = Turn()
         self.sequence = 0
-        self.balances: dict[str, Balance] = {}
         self.frozen: set[str] = set()
         self.counts: dict[str, Any] = {}
         self.recalls: list[bool] = []
@@ -75,8 +75,10 @@ class ThreadShard:
         self.heard: list[Publication] = []
 
     async def register(self) -> None:
-        registration = await self.ledger.register(self.index)
+        """Begins a life that knows what the last one decided."""
         self.begin()
+        spent = {campaign_id: balance.release() for campaign_id, balance in self.balances.items()}
+        registration = await self.ledger.register(self.index, spent)
         self.incarnation = registration.incarnation
         self.link = LedgerLink(self.index, self.incarnation, self.turn, self.ask, lambda _: {}, self.superseded)
         for standing in registration.standings:
