@@ -32,19 +32,21 @@ class LedgerLink:
     def __init__(
         self,
         shard: int,
-        incarnation: int,
         turn: Turn,
         ask: Ask,
         ask_elsewhere: Callable[[str], dict[Bucket, int]],
+        wait_until_durable: Callable[[], None],
         on_superseded: Callable[[], None],
     ) -> None:
         self.versions: dict[str, int] = {}
         """By which version of each campaign this shard decides."""
         self._shard = shard
-        self._incarnation = incarnation
+        self.incarnation = 0
+        """Of the life that asks."""
         self._turn = turn
         self._ask = ask
         self._ask_elsewhere = ask_elsewhere
+        self._wait_until_durable = wait_until_durable
         self._on_superseded = on_superseded
         self._arrived: dict[str, int] = {}
         self._in_vain: set[str] | None = None
@@ -58,8 +60,9 @@ class LedgerLink:
             raise ShardUnavailable(f"The ledger was asked for money of {campaign_id!r} a moment ago, in vain.")
         self._turn.release()
         try:
+            self._wait_until_durable()  # what came back and is granted elsewhere must not come to life again here
             version = self.versions[campaign_id]
-            return self._ask_again(Demand(self._shard, self._incarnation, sequence, version, campaign_id, spent, needs))
+            return self._ask_again(Demand(self._shard, self.incarnation, sequence, version, campaign_id, spent, needs))
         except ShardUnavailable:
             if self._in_vain is not None:
                 self._in_vain.add(campaign_id)

@@ -1,7 +1,7 @@
 """One shard: an actor around the orchestrator, which decides for the recipients of some slots.
 
-Two threads come in. The main one decides, and does everything else, one call after the other; the ledger's may
-only recall slices and exchange what is learned, and must get through while the main one waits for the ledger. A fair
+Calls work one after the other, and wait for their commits (`actors.life`) beside each other. The ledger's own calls
+may only recall slices and exchange what is learned, and must get through while another waits for the ledger. A fair
 lock, the turn, keeps them apart: recalls and publications happen between two parts, or while a decision waits for
 money. A part that waits is decided by what was published when it began.
 """
@@ -9,10 +9,12 @@ money. A part that waits is decided by what was published when it began.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
@@ -20,6 +22,7 @@ import ray
 from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
+from actors.life import Life, Writer
 from actors.shard_link import NAMESPACE
 from actors.standing import (
     ClaimedPart,
@@ -32,11 +35,12 @@ from actors.standing import (
     Report,
     Standing,
 )
+from actors.state_directory import StateDirectory
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants
 from engine.claim import Begun, Claim
-from engine.errors import MadanSaraError, ShardUnavailable
+from engine.errors import MadanSaraError, ShardUnavailable, StateFault
 from engine.event import Event
 from engine.learning import Learned
 from engine.orchestrator import ClaimedAnswer, Orchestrator
@@ -50,6 +54,12 @@ __all__ = ["Shard"]
 RESTART_PAUSE_S = 1.0
 """Between two tries to begin a life, after one failed."""
 
+FAULT_PAUSE_S = 10.0
+"""The same where the file cannot be used: somebody must do something about it, and reading it takes long."""
+
+MESSAGES_INCARNATION = 1
+"""Numbers of messages go on over all lives."""
+
 SUPERSEDED_EXIT_STATUS = 3
 
 Q = TypeVar("Q", Part, ClaimedPart)
@@ -58,31 +68,25 @@ A = TypeVar("A")
 logger = logging.getLogger("madan_sara.shard")
 
 
-class _Life:
-    """What a shard has once the ledger has registered it."""
-
-    def __init__(self, incarnation: int, core: Orchestrator, link: LedgerLink) -> None:
-        self.incarnation = incarnation
-        self.core = core
-        self.link = link
-        self.frozen: set[str] = set()
-        self.freed: set[str] = set()
-        """Campaigns to which money came back, and the ledger does not know yet."""
-
-
 class Shard:
-    """The Ray actor. Its memory is all there is: a life after a crash begins empty, and the log says what is lost."""
+    """The Ray actor. A life after a crash begins with all that was answered."""
 
     def __init__(self, index: int, settings: Settings) -> None:
         """Never raises: Ray would keep the actor dead for good. A fault is answered as `ShardUnavailable`."""
         self._index = index
         self._settings = settings
         self._timeouts = Timeouts.of(settings)
+        self._one = Turn()
+        """Of the callers, while they work or wait for the ledger."""
         self._turn = Turn()
-        self._life: _Life | None = None
+        """Of whoever looks at the core."""
+        self._life: Life | None = None
         self._fault = "it did not start yet"
         self._next_try = 0.0
         self._ledger: Any = None
+        self._writer = Writer(f"shard-{index}-file")
+        self._freed: set[str] = set()
+        """Campaigns to which money came back, and the ledger does not know yet."""
         self._publication: Publication | None = None
         """The latest that this process heard of, in whatever life."""
         self._begin()
@@ -99,17 +103,18 @@ class Shard:
 
     def rehearse(self, part: Part, taken: Taken) -> tuple[bytes, Taken] | MadanSaraError:
         """Decides a part of a dry run, which changes nothing; see `Orchestrator.rehearse`."""
-        with self._life.link.one_wait_each() if self._life else nullcontext():
-            return self._outcome(part, lambda core, part: core.rehearse(part[1], taken))
+        return self._decide_each([part], lambda core, part: core.rehearse(part[1], taken))[0]
 
     def _decide_each(self, parts: Sequence[Q], work: Callable[[Orchestrator, Q], A]) -> list[A | MadanSaraError]:
-        with self._life.link.one_wait_each() if self._life else nullcontext():
-            return [self._outcome(part, work) for part in parts]
+        with self._serving() as life, life.link.one_wait_each():
+            return [self._outcome(life, part, work) for part in parts]
 
-    def _outcome(self, part: Q, work: Callable[[Orchestrator, Q], A]) -> A | MadanSaraError:
+    def _outcome(self, life: Life, part: Q, work: Callable[[Orchestrator, Q], A]) -> A | MadanSaraError:
+        """Between two parts others may have the turn."""
         try:
-            with self._deciding(part[0]) as core:
-                return work(core, part)
+            with self._turn:
+                self._get_ready(life, part[0])
+                return work(life.core, part)
         except MadanSaraError as error:
             return error
         except (KeyboardInterrupt, SystemExit):
@@ -118,14 +123,11 @@ class Shard:
             logger.exception("shard %d could not decide a part of %r", self._index, part[0])
             return MadanSaraError(f"A fault of the server: {type(error).__name__}.")
 
-    @contextmanager
-    def _deciding(self, campaign_id: str) -> Iterator[Orchestrator]:
-        with self._alive() as life:
-            if campaign_id in life.frozen:
-                raise ShardUnavailable(f"The campaign {campaign_id!r} is being changed.")
-            if not life.core.knows(campaign_id):
-                self._put(life, self._standing_of(campaign_id))
-            yield life.core
+    def _get_ready(self, life: Life, campaign_id: str) -> None:
+        if campaign_id in life.frozen:
+            raise ShardUnavailable(f"The campaign {campaign_id!r} is being changed.")
+        if not life.core.knows(campaign_id):
+            self._put(life, self._standing_of(campaign_id))
 
     # ---- idempotency keys -------------------------------------------------------------------------------
 
@@ -234,19 +236,16 @@ class Shard:
 
     @ray.method(concurrency_group="ledger")
     def release(self, campaign_id: str, sequence: int, reopens: bool) -> Report:
-        """On the ledger's thread, as are the next two."""
-        life = self._life
-        if life is None:
-            raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
+        """On the ledger's thread, as are the next two. What it reports is durable: money that came back here and is
+        granted elsewhere must not be spent here after a crash."""
+        life = self._require_life()
         life.link.wait_until_granted(campaign_id, sequence, self._timeouts.release)
-        with self._turn:
+        with life.durable():
             return self._report(life, campaign_id, reopens)
 
     @ray.method(concurrency_group="ledger")
     def learned(self, now: int) -> Learned:
-        life = self._life
-        if life is None:
-            raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
+        life = self._require_life()
         with self._turn:
             return life.core.learned(now)
 
@@ -255,52 +254,77 @@ class Shard:
         with self._turn:
             self._hear(publication, self._life)
 
+    @ray.method(concurrency_group="ledger")
+    def end(self) -> None:
+        """Writes the rest down and lets go of the file: the process is about to end."""
+        with self._one:
+            self._life, self._fault, self._next_try = None, "it has ended", math.inf
+            self._writer.end()
+
     # ---- inside -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def _alive(self) -> Iterator[_Life]:
-        """The life, with the turn; afterwards the ledger hears of money that came back."""
-        if self._life is None and time.monotonic() >= self._next_try:
-            self._begin()
+    def _alive(self) -> Iterator[Life]:
+        """The life, with the turn, for one call; afterwards all that it did is durable."""
+        with self._serving() as life, self._turn:
+            yield life
+
+    @contextmanager
+    def _serving(self) -> Iterator[Life]:
+        """The same, where the call takes the turn itself. Afterwards the ledger hears of money that came back, too."""
+        with self._one:
+            if self._life is None and time.monotonic() >= self._next_try:
+                self._begin()
+            life = self._require_life()
+            try:
+                yield life
+            finally:
+                with life.durable():
+                    freed = life.core.take_freed()
+        if freed or self._freed:
+            self._report_freed(freed)
+
+    def _require_life(self) -> Life:
         life = self._life
         if life is None:
             raise ShardUnavailable(f"Shard {self._index}: {self._fault}.")
-        with self._turn:
-            yield life
-            life.freed.update(life.core.take_freed())
-        if life.freed:
-            self._report_freed(life)
+        return life
 
     def _begin(self) -> None:
         try:
             warm_up()
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
-            introduction: Introduction = self._ask_ledger("introduce", self._timeouts.answer, self._index)
-            registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index, {})
-            incarnation = registration.incarnation
-            link = LedgerLink(
-                self._index, incarnation, self._turn, self._acquire, self._elsewhere, _end_superseded_life
-            )
-            core = Orchestrator(incarnation, self._settings, link, introduction.secret)
-            life = _Life(registration.incarnation, core, link)
+            self._begin_life()
+        except Exception as error:
+            self._writer.give_up()
+            permanent = isinstance(error, StateFault)
+            logger.log(logging.CRITICAL if permanent else logging.ERROR, "shard %d cannot start: %s", self._index, error)
+            self._fault = f"cannot start: {error}"
+            self._next_try = time.monotonic() + (FAULT_PAUSE_S if permanent else RESTART_PAUSE_S)
+
+    def _begin_life(self) -> None:
+        """Reads the file, and registers with what was spent by it."""
+        introduction: Introduction = self._ask_ledger("introduce", self._timeouts.answer, self._index)
+        link = LedgerLink(
+            self._index, self._turn, self._acquire, self._elsewhere, self._wait_until_durable, _end_superseded_life
+        )
+        core = Orchestrator(MESSAGES_INCARNATION, self._settings, link, introduction.secret)
+        path = StateDirectory(Path(self._settings.state_dir)).shard(self._index)
+        kind = f"shard {self._index}"
+        self._writer.read(path, kind, introduction.identity, not introduction.has_lived, core)
+        commits = self._writer.begin(self._turn, core)
+        spent = core.release_all()
+        registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index, spent)
+        link.incarnation = registration.incarnation
+        life = Life(registration.incarnation, core, link, self._turn, commits)
+        with self._turn:
             for standing in registration.standings:
                 self._put(life, standing)
-            with self._turn:
-                self._hear(registration.publication, life)
-                self._life = life
-        except Exception as error:
-            logger.exception("shard %d cannot start", self._index)
-            self._fault = f"cannot start: {error}"
-            self._next_try = time.monotonic() + RESTART_PAUSE_S
-            return
-        if registration.incarnation > 1:
-            logger.warning(
-                "shard %d begins life %d with nothing in memory: its recipients, messages and caps are lost",
-                self._index,
-                registration.incarnation,
-            )
+            self._hear(registration.publication, life)
+            self._life = life
+        logger.info("shard %d begins life %d with %d recipients", self._index, life.incarnation, core.sizes()[0])
 
-    def _put(self, life: _Life, standing: Standing) -> None:
+    def _put(self, life: Life, standing: Standing) -> None:
         """Between two decisions; gives all slices back. An older version than the one at hand changes nothing."""
         campaign_id = standing.campaign.id
         if standing.version > life.link.versions.get(campaign_id, 0):
@@ -309,14 +333,14 @@ class Shard:
             life.link.versions[campaign_id] = standing.version
             life.frozen.discard(campaign_id)
 
-    def _hear(self, publication: Publication, life: _Life | None) -> None:
+    def _hear(self, publication: Publication, life: Life | None) -> None:
         """Keeps the later of two publications, and has the life decide by it. With the turn."""
         if self._publication is None or publication.number > self._publication.number:
             self._publication = publication
         if life is not None:
             life.core.publish(self._publication.figures)
 
-    def _report(self, life: _Life, campaign_id: str, reopens: bool = True) -> Report:
+    def _report(self, life: Life, campaign_id: str, reopens: bool = True) -> Report:
         spent = life.core.release(campaign_id, reopens)
         messages = sum(life.core.tally(campaign_id)["messages"]) if life.core.knows(campaign_id) else 0
         return Report(life.incarnation, spent, messages)
@@ -333,15 +357,23 @@ class Shard:
         standing: Standing = self._ask_ledger("get_campaign", self._timeouts.acquire, campaign_id)
         return standing
 
-    def _report_freed(self, life: _Life) -> None:
+    def _report_freed(self, campaign_ids: list[str]) -> None:
         """Others may have been told that there is no more. If the ledger does not answer, the next call tells it."""
-        for campaign_id in sorted(life.freed):
+        with self._turn:
+            self._freed.update(campaign_ids)
+        for campaign_id in sorted(self._freed):
             try:
                 self._ask_ledger("reopen", self._timeouts.answer, campaign_id)
             except ShardUnavailable as error:
                 logger.warning("shard %d could not tell of money that came back: %s", self._index, error)
                 return
-            life.freed.discard(campaign_id)
+            with self._turn:
+                self._freed.discard(campaign_id)
+
+    def _wait_until_durable(self) -> None:
+        """Without the turn."""
+        life = self._require_life()
+        life.commits.wait(life.commits.mark())
 
     def _ask_ledger(self, method: str, timeout_s: float, *arguments: object) -> Any:
         return wait_for_answer(getattr(self._ledger, method).remote(*arguments), LEDGER_NAME, timeout_s)

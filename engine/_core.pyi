@@ -257,6 +257,9 @@ class Shard:
         minutes those that the ledger may not know. With `keep_full` the shard goes on knowing which minutes are
         full."""
 
+    def release_all(self) -> list[tuple[str, list[tuple[int, int, int]]]]:
+        """As `release`, of every campaign that it has, by id, without keeping the word about full minutes."""
+
     def take_freed(self) -> list[str]:
         """Campaigns with a limit to which money came back since the last call."""
 

@@ -83,6 +83,10 @@ class BudgetManager:
         """
         return _by_bucket(self._shard.release(campaign_id, keep_full=not reopens))
 
+    def release_all(self) -> dict[str, dict[Bucket, int]]:
+        """As `release`, by campaign."""
+        return {campaign_id: _by_bucket(spent) for campaign_id, spent in self._shard.release_all()}
+
     def elsewhere(self, rules: Rules) -> dict[Bucket, int] | None:
         """What other shards spent or hold of a campaign; None if the ledger does not answer. Without a limit nobody
         is asked."""

@@ -155,6 +155,10 @@ class Orchestrator:
         """
         return self.budget_manager.release(campaign_id, reopens) if self.knows(campaign_id) else {}
 
+    def release_all(self) -> dict[str, dict[Bucket, int]]:
+        """As `release`, of every campaign of which there is anything here, whether it was put since or not."""
+        return self.budget_manager.release_all()
+
     def take_freed(self) -> list[str]:
         """Campaigns with a limit to which money came back since the last call.
 

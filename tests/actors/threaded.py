@@ -80,7 +80,8 @@ class ThreadShard:
         spent = {campaign_id: balance.release() for campaign_id, balance in self.balances.items()}
         registration = await self.ledger.register(self.index, spent)
         self.incarnation = registration.incarnation
-        self.link = LedgerLink(self.index, self.incarnation, self.turn, self.ask, lambda _: {}, self.superseded)
+        self.link = LedgerLink(self.index, self.turn, self.ask, lambda _: {}, lambda: None, self.superseded)
+        self.link.incarnation = self.incarnation
         for standing in registration.standings:
             self.put(standing)
         self.heard.append(registration.publication)

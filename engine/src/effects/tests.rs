@@ -1,1 +1,133 @@
-//! Tests.
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::campaign::Limited;
+use crate::commitment::tests::{Columns, NOW, part, shard};
+use crate::restoring::Restoring;
+
+/// A disk: what groups left on it.
+#[derive(Default)]
+struct Disk {
+    sequence: u64,
+    pages: BTreeMap<i64, (u64, Vec<u8>)>,
+    groups: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Disk {
+    fn write(&mut self, shard: &mut Shard) -> bool {
+        let Some(group) = shard.take_group(self.sequence + 1).unwrap() else { return false };
+        self.sequence += 1;
+        self.groups.insert(self.sequence, group.effects);
+        self.pages.extend(group.pages.into_iter().map(|(number, page)| (number, (self.sequence, page))));
+        self.groups = self.groups.split_off(&group.keep_from);
+        true
+    }
+
+    fn read(&self) -> Result<Shard, Corrupt> {
+        let mut restoring = Restoring::default();
+        for (number, (sequence, page)) in &self.pages {
+            restoring.page(*number, *sequence, page)?;
+        }
+        for (sequence, effects) in &self.groups {
+            restoring.group(*sequence, effects)?;
+        }
+        restoring.into_shard(Shard::new(1, Default::default()))
+    }
+}
+
+fn watched() -> Shard {
+    let mut shard = shard(Limited::default());
+    shard.watch(Effects::default());
+    shard.campaigns.touch(0);
+    shard
+}
+
+fn decide(shard: &mut Shard, ids: &[&str], content: &[u8]) {
+    let mut part = part(ids);
+    part.header.content = content.to_vec();
+    let mut admission = shard.admit(&part, (0, 0)).unwrap();
+    assert_eq!(shard.commit(&mut admission, &Columns::of(ids.len()).plan()), None);
+}
+
+#[test]
+fn nothing_is_written_of_what_is_known_already() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    decide(&mut shard, &["ana", "bo"], b"{}");
+    assert!(disk.write(&mut shard));
+    let first = disk.groups.values().last().unwrap().len();
+    assert!(!disk.write(&mut shard));
+    decide(&mut shard, &["ana", "bo"], b"{}"); // duplicates: only their number changed
+    assert!(disk.write(&mut shard));
+    assert!(disk.groups.values().last().unwrap().len() * 2 < first);
+    assert_eq!(disk.read().unwrap().state_hash(), shard.state_hash());
+}
+
+#[test]
+fn a_content_is_written_once_a_request_and_shared_again() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    let content = [b'x'; 1000];
+    decide(&mut shard, &["ana", "bo", "eve"], &content);
+    disk.write(&mut shard);
+    assert!(disk.groups.values().all(|effects| effects.len() < 2 * content.len()));
+    let read = disk.read().unwrap();
+    let contents: Vec<_> = (0..3).map(|index| read.messages.get(index).content.clone().unwrap()).collect();
+    assert_eq!(&*contents[0], content);
+    assert!(contents.iter().all(|other| std::sync::Arc::ptr_eq(other, &contents[0])));
+}
+
+#[test]
+fn the_journal_is_cut_behind_the_pages() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    for round in 0..200 {
+        let ids: Vec<String> = (0..20).map(|number| format!("p-{}", round * 20 + number)).collect();
+        decide(&mut shard, &ids.iter().map(String::as_str).collect::<Vec<_>>(), b"");
+        disk.write(&mut shard);
+    }
+    assert!(disk.groups.len() < 100, "{} groups", disk.groups.len());
+    assert!(disk.pages.len() > 3);
+    let mut read = disk.read().unwrap();
+    assert_eq!(read.state_hash(), shard.state_hash());
+    // What was dirty is so still: the one that was read goes on where the other was.
+    decide(&mut read, &["p-0"], b"");
+    decide(&mut shard, &["p-0"], b"");
+    assert!(disk.write(&mut read));
+    assert_eq!(disk.read().unwrap().state_hash(), shard.state_hash());
+}
+
+#[test]
+fn a_rehearsal_is_not_written() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    decide(&mut shard, &["ana"], b"");
+    disk.write(&mut shard);
+    shard.begin_rehearsal();
+    decide(&mut shard, &["bo"], b"");
+    assert!(shard.take_group(9).is_err());
+    shard.end_rehearsal();
+    assert!(!shard.has_effects());
+}
+
+#[test]
+fn an_erased_person_is_in_no_record_of_their_own_any_more() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    decide(&mut shard, &["ana", "bo"], b"{\"dear\": \"ana\"}");
+    disk.write(&mut shard);
+    assert!(shard.erase("ana", NOW));
+    disk.write(&mut shard);
+    let read = disk.read().unwrap();
+    assert_eq!(read.state_hash(), shard.state_hash());
+    assert!(read.roster.find_id("ana").is_none());
+    assert!(!format!("{:?} {:?}", read.roster, read.messages).contains("\"ana\""));
+}
+
+#[test]
+fn what_is_missing_or_not_ours_is_refused() {
+    for (number, bytes) in [(9_i64 << 32, vec![]), (0, vec![200]), (1 << 32, vec![0, 0]), (-1, vec![])] {
+        assert!(Restoring::default().page(number, 1, &bytes).is_err(), "{number}");
+    }
+    let mut restoring = Restoring::default();
+    let mut bytes = Vec::new();
+    append(&(1_u64, NOW), &mut bytes).unwrap();
+    bytes.push(Kind::Key as u8);
+    append(&(u32::MAX, "far away"), &mut bytes).unwrap();
+    assert!(restoring.group(1, &bytes).is_err());
+}

@@ -162,6 +162,15 @@ impl Shard {
         Ok(amounts(self.balances_mut(campaign_id)?.release(keep_full)))
     }
 
+    fn release_all(&mut self) -> Vec<(String, Vec<Amount>)> {
+        let campaigns = 0..self.inner.campaigns.len();
+        let release = |index| {
+            let campaign = self.inner.campaigns.follow_mut(index);
+            (campaign.rules.id.clone(), amounts(campaign.balances.release(false)))
+        };
+        campaigns.map(release).collect()
+    }
+
     fn take_freed(&mut self) -> Vec<String> {
         self.inner.take_freed()
     }
