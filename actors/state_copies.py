@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from pathlib import Path
 from actors.state_database import PAGE_SIZE, verify_file
 from actors.state_faults import LOCKED, RESTORE, faults_of
 from actors.state_format import APPLICATION_ID, HEAD_COLUMNS, SCHEMA, VERSION, Head
-from actors.witness import Witness, sync_directory
+from actors.witness import Witness, sync_directory, witness_path
 from engine.errors import StateFault
 
 __all__ = ["copy_state", "find_state", "wal_path"]
@@ -37,12 +38,15 @@ def wal_path(path: Path) -> Path:
 
 
 def find_state(path: Path, head: Head, create: bool, lock_timeout_s: float) -> None:
-    """Makes the file where there is none and `create` says so, and verifies one that is there."""
+    """Makes the file where there is none and `create` says so, verifies one that is there, closes it to other users."""
     with faults_of(path):
         if create:
             make_state(path, head, lock_timeout_s)
         elif not path.exists():
             raise StateFault(str(path), None, "it is missing", RESTORE)
+        for one in (path, wal_path(path), witness_path(path)):  # SQLite gives the log the database's mode
+            if one.exists() and stat.S_IMODE(one.stat().st_mode) & 0o077:
+                one.chmod(0o600)
         verify_file(path, head.kind, head.identity, lock_timeout_s)
 
 
