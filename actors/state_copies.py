@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,13 +38,18 @@ def wal_path(path: Path) -> Path:
 
 
 def find_state(path: Path, head: Head, create: bool, lock_timeout_s: float, *, any_identity: bool = False) -> None:
-    """Makes the file where there is none and `create` says so, and verifies one that is there: that it has the
-    identity of `head`, or with `any_identity` some."""
+    """Makes the file where there is none and `create` says so, verifies one that is there, closes it to other users.
+
+    It must have the identity of `head`, or with `any_identity` some.
+    """
     with faults_of(path):
         if create:
             make_state(path, head, lock_timeout_s)
         elif not path.exists():
             raise StateFault(str(path), None, "it is missing", RESTORE)
+        for one in (path, wal_path(path), witness_path(path)):  # SQLite gives the log the database's mode
+            if one.exists() and stat.S_IMODE(one.stat().st_mode) & 0o077:
+                one.chmod(0o600)
         verify_file(path, head.kind, None if any_identity else head.identity, lock_timeout_s)
 
 

@@ -149,8 +149,6 @@ class StateDatabase:
             self.head = raised
             self._place = place_of(self._path)
             self._witness.begin(raised.epoch, raised.sequence)
-            for path in (self._path, self._witness.path):
-                os.chmod(path, 0o600)
 
     def _execute_pragmas(self, pragmas: Sequence[str]) -> None:
         for pragma in pragmas:
