@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from pathlib import Path
 from actors.state_database import PAGE_SIZE, verify_file
 from actors.state_faults import LOCKED, RESTORE, faults_of
 from actors.state_format import APPLICATION_ID, HEAD_COLUMNS, SCHEMA, VERSION, Head
-from actors.witness import Witness, sync_directory
+from actors.witness import sync_directory, witness_path
 from engine.errors import StateFault
 
 __all__ = ["copy_state", "find_state", "wal_path"]
@@ -36,14 +37,20 @@ def wal_path(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def find_state(path: Path, head: Head, create: bool, lock_timeout_s: float) -> None:
-    """Makes the file where there is none and `create` says so, and verifies one that is there."""
+def find_state(path: Path, head: Head, create: bool, lock_timeout_s: float, *, any_identity: bool = False) -> None:
+    """Makes the file where there is none and `create` says so, verifies one that is there, closes it to other users.
+
+    It must have the identity of `head`, or with `any_identity` some.
+    """
     with faults_of(path):
         if create:
             make_state(path, head, lock_timeout_s)
         elif not path.exists():
             raise StateFault(str(path), None, "it is missing", RESTORE)
-        verify_file(path, head.kind, head.identity, lock_timeout_s)
+        for one in (path, wal_path(path), witness_path(path)):  # SQLite gives the log the database's mode
+            if one.exists() and stat.S_IMODE(one.stat().st_mode) & 0o077:
+                one.chmod(0o600)
+        verify_file(path, head.kind, None if any_identity else head.identity, lock_timeout_s)
 
 
 def make_state(path: Path, head: Head, lock_timeout_s: float) -> None:
@@ -51,7 +58,7 @@ def make_state(path: Path, head: Head, lock_timeout_s: float) -> None:
     with faults_of(path), _held(path.parent, path, lock_timeout_s):
         if path.exists():
             return
-        if Witness(path, head.kind, head.identity).read() is not None or wal_path(path).exists():
+        if _has_content(witness_path(path)) or wal_path(path).exists():
             raise StateFault(str(path), None, "it is missing, but what lies beside it (-wal, .last) is there", RESTORE)
         unfinished = path.with_name(path.name + ".new")
         unfinished.unlink(missing_ok=True)
@@ -64,6 +71,10 @@ def make_state(path: Path, head: Head, lock_timeout_s: float) -> None:
             connection.close()
         os.rename(unfinished, path)
         sync_directory(path.parent)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _fill(connection: sqlite3.Connection, head: Head) -> None:

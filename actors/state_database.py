@@ -78,7 +78,7 @@ def connect(path: Path, mode: Literal["ro", "rw"], lock_timeout_s: float) -> sql
     return connection
 
 
-def verify_file(path: Path, kind: str, identity: bytes, lock_timeout_s: float) -> None:
+def verify_file(path: Path, kind: str, identity: bytes | None, lock_timeout_s: float) -> None:
     """Reads everything in a file that another life left, and changes nothing in it, nor in its log.
 
     A connection that could write would, when it closes, bring a damaged log's beginning into the database.
@@ -94,17 +94,18 @@ def verify_file(path: Path, kind: str, identity: bytes, lock_timeout_s: float) -
 class StateDatabase:
     """See `StateFile`. `path` is where the file is known, which the connection may have a copy of."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, kind: str, identity: bytes) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, kind: str, identity: bytes | None) -> None:
+        """`identity`: of the state directory; None takes it from the file."""
         self._connection = connection
         self._path = path
         self._kind = kind
         self._identity = identity
-        self._witness = Witness(path, kind, identity)
         self._place = (0, 0)
         self._shares: dict[int, int] = {}
         self._unread = set(TABLES)
         self._bytes_since_checkpoint = 0
-        self.head = Head(kind, identity, {})
+        self.head = Head(kind, identity or b"", {})
+        self._witness = Witness(path, kind, self.head.identity)
 
     # ---- opening ----------------------------------------------------------------------------------------
 
@@ -148,8 +149,6 @@ class StateDatabase:
             self.head = raised
             self._place = place_of(self._path)
             self._witness.begin(raised.epoch, raised.sequence)
-            for path in (self._path, self._witness.path):
-                os.chmod(path, 0o600)
 
     def _execute_pragmas(self, pragmas: Sequence[str]) -> None:
         for pragma in pragmas:
@@ -187,6 +186,9 @@ class StateDatabase:
         elsewhere = "Put each file back to where it was; nothing was changed"
         if head.kind != self._kind:
             raise self._fault("the head row", f"the file is that of {head.kind}, not of {self._kind}", elsewhere)
+        if self._identity is None:
+            self._identity = head.identity
+            self._witness = Witness(self._path, self._kind, head.identity)
         if head.identity != self._identity:
             raise self._fault("the head row", "the file belongs to another state directory", elsewhere)
         word = self._witness.read()

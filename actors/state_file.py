@@ -14,6 +14,7 @@ Measured on 2 cores of an AMD EPYC: see `StateFile.commit`.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -78,7 +79,7 @@ class StateFile:
         cls,
         path: Path,
         kind: str,
-        identity: bytes,
+        identity: bytes | None,
         *,
         content: Mapping[str, str] | None = None,
         create: bool = True,
@@ -87,12 +88,13 @@ class StateFile:
         """Begins a life in a file, which is made where there is none and `create` says so.
 
         `kind` ("shard 0", "ledger") and `identity` (16 bytes of the state directory) are written into a new file and
-        must be found in an old one. `content` is written into a new file, for its owner to compare. Waits
+        must be found in an old one; None, for the file that every other is compared with, makes a new identity or
+        takes the old one. `content` is written into a new file, for its owner to compare. Waits
         `lock_timeout_s` for a process that has the file open. Raises `StateFault`.
         """
-        head = Head(kind, identity, dict(content or {}))
+        head = Head(kind, secrets.token_bytes(16) if identity is None else identity, dict(content or {}))
         with faults_of(path):
-            await asyncio.to_thread(find_state, path, head, create, lock_timeout_s)
+            await asyncio.to_thread(find_state, path, head, create, lock_timeout_s, any_identity=identity is None)
             connection = await _Connection.to(path, lock_timeout_s)
         database = StateDatabase(connection.raw, path, kind, identity)
         file = cls(path, connection, database)
@@ -105,7 +107,7 @@ class StateFile:
 
     @classmethod
     async def inspect(
-        cls, path: Path, kind: str, identity: bytes, *, lock_timeout_s: float = LOCK_TIMEOUT_S
+        cls, path: Path, kind: str, identity: bytes | None, *, lock_timeout_s: float = LOCK_TIMEOUT_S
     ) -> StateFile:
         """Looks at a file that no process has open, and changes nothing: neither it nor anything beside it.
 
@@ -129,6 +131,11 @@ class StateFile:
             await file.close()
             raise
         return file
+
+    @property
+    def identity(self) -> bytes:
+        """Of the state directory that it belongs to."""
+        return self._database.head.identity
 
     @property
     def sequence(self) -> int:

@@ -153,13 +153,15 @@ class ChannelCosts(_Table, frozen=True):
 class Settings(_Table, frozen=True):
     """The whole configuration, valid and with nothing left to fill in.
 
-    `shards` is at least 1 here, and `api_keys` holds SHA-256 digests in hexadecimal, never a key.
+    `shards` is at least 1 here, and `api_keys` holds SHA-256 digests in hexadecimal, never a key. An empty `state_dir`
+    is a temporary directory, which whoever starts the cluster makes and removes.
     """
 
     host: str
     port: Annotated[int, Meta(ge=0, le=65_535)]
     shards: Annotated[int, Meta(ge=0, le=1024)]
     clock: Literal["system", "manual"]
+    state_dir: str
     api_keys: tuple[str, ...]
     limits: Limits
     weights: Weights

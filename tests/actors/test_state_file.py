@@ -1,0 +1,404 @@
+"""State files: what is refused and in which words, who may write, what a commit does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from actors import state_database, state_format
+from actors.state_file import StateFile
+from engine.errors import Fenced, MadanSaraError, StateFault, WriteFailed
+from tests.actors.state_crashes import IDENTITY, KIND, NAME, content_after, files_in, go_on, put_files, read_content
+
+SEED = 7
+COMMITS = 30
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    """Of a file with some commits, cleanly closed."""
+    file = await StateFile.open(tmp_path / NAME, KIND, IDENTITY, content={"shards": "4"})
+    await read_content(file)
+    await go_on(file, SEED, COMMITS)
+    await file.checkpoint()
+    await file.close()
+    return tmp_path / NAME
+
+
+async def left_open(path: Path) -> Path:
+    """Makes the file what a kill leaves: three more commits, in the log only."""
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    await go_on(file, SEED, 3)
+    files = files_in(path.parent)
+    await file.close()
+    return put_files(path.parent, files)
+
+
+async def fault_of_opening(path: Path, **options: object) -> StateFault:
+    """The fault with which it is refused, by a life and by an inspection alike; it is not changed."""
+    before = files_in(path.parent)
+    with pytest.raises(StateFault) as refused:
+        await StateFile.open(path, KIND, IDENTITY, lock_timeout_s=0.05, create=False, **options)  # type: ignore[arg-type]
+    with pytest.raises(StateFault) as inspected:
+        await StateFile.inspect(path, KIND, IDENTITY, lock_timeout_s=0.05)
+    assert (inspected.value.row, inspected.value.what) == (refused.value.row, refused.value.what)
+    after = files_in(path.parent)
+    assert {name: after.get(name) for name in before} == before
+    assert str(path) in str(refused.value) or str(path) + ".last" in str(refused.value)
+    return refused.value
+
+
+def alter(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+# ---- lives ------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_committed_is_there_in_the_next_life(path: Path) -> None:
+    for epoch in (2, 3):
+        file = await StateFile.open(path, KIND, IDENTITY)
+        assert (file.epoch, file.sequence, file.content) == (epoch, COMMITS, {"shards": "4"})
+        content = await read_content(file)
+        assert content == content_after(SEED, COMMITS)
+        assert (min(content[1]), max(content[1])) == (file.first, COMMITS)
+        await file.close()
+
+
+async def test_the_rows_end_where_all_pages_are_newer(path: Path) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    pages, _ = await read_content(file)
+    await file.commit(COMMITS + 1, b"row", [(0, b"page")], COMMITS + 2)
+    await file.close()
+    file = await StateFile.open(path, KIND, IDENTITY)
+    assert await read_content(file) == (pages | {0: (COMMITS + 1, b"page")}, {})
+    assert (file.first, file.sequence) == (COMMITS + 2, COMMITS + 1)
+    await file.close()
+
+
+async def test_a_file_is_made_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(StateFault, match="it is missing"):
+        await StateFile.open(tmp_path / NAME, KIND, IDENTITY, create=False)
+    assert files_in(tmp_path) == {}
+
+
+async def test_a_file_half_made_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / (NAME + ".new")).write_bytes(b"half")
+    file = await StateFile.open(tmp_path / NAME, KIND, IDENTITY)
+    assert (file.epoch, await read_content(file)) == (1, ({}, {}))
+    await file.close()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [NAME, NAME + ".last"]
+
+
+async def test_only_its_user_reads_it(path: Path) -> None:
+    os.chmod(path, 0o644)
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    await go_on(file, SEED, 1)
+    modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
+    await file.close()
+    assert modes == {NAME: 0o600, NAME + "-wal": 0o600, NAME + ".last": 0o600}
+
+
+async def test_inspecting_shows_what_a_kill_left_and_changes_nothing(path: Path) -> None:
+    await left_open(path)
+    before = {entry.name: (entry.read_bytes(), entry.stat().st_mtime_ns) for entry in path.parent.iterdir()}
+    file = await StateFile.inspect(path, KIND, IDENTITY)
+    assert (file.epoch, file.sequence) == (2, COMMITS + 3)
+    assert await read_content(file) == content_after(SEED, COMMITS + 3)
+    await file.close()
+    assert {entry.name: (entry.read_bytes(), entry.stat().st_mtime_ns) for entry in path.parent.iterdir()} == before
+
+
+async def test_the_log_is_brought_into_the_database_between_commits(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_database, "CHECKPOINT_BYTES", 100_000)
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    checkpoints = 0
+    for _ in range(60):
+        await go_on(file, SEED, 1)
+        checkpoints += file._checkpoint is not None
+    size = (path.parent / (NAME + "-wal")).stat().st_size
+    await file.close()
+    assert checkpoints > 5
+    assert size < 1_000_000
+    file = await StateFile.open(path, KIND, IDENTITY)
+    assert await read_content(file) == content_after(SEED, COMMITS + 60)
+    await file.close()
+
+
+# ---- what is refused --------------------------------------------------------------------------------------
+
+
+async def test_a_newer_format_is_refused_in_words(path: Path) -> None:
+    alter(path, "PRAGMA user_version = 2")
+    fault = await fault_of_opening(path)
+    assert "a newer version of Madan Sara wrote it: its format is 2, and this one knows up to 1" in str(fault)
+    assert isinstance(fault, MadanSaraError)
+
+
+async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[tuple[object, ...]] = []
+
+    def upgrade(connection: sqlite3.Connection) -> None:
+        """What changes from 1 to this 2 is the head's checksum, which is over the version."""
+        head = state_format.Head(KIND, IDENTITY, {"shards": "4"}, *rows[0])  # type: ignore[arg-type]
+        connection.execute("UPDATE head SET crc = ?", (head.row()[-1],))
+
+    connection = sqlite3.connect(path)
+    rows += connection.execute("SELECT epoch, sequence, first, pages, sum FROM head").fetchall()
+    connection.close()
+    for module in (state_format, state_database):
+        monkeypatch.setattr(module, "VERSION", 2)
+    monkeypatch.setitem(state_format.UPGRADES, 1, upgrade)
+    for how in (StateFile.inspect, StateFile.open):
+        file = await how(path, KIND, IDENTITY)
+        assert await read_content(file) == content_after(SEED, COMMITS)
+        await file.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "row", "what"),
+    [
+        ("UPDATE journal SET bytes = x'00' WHERE sequence = 29", "journal 29", "checksum"),
+        ("UPDATE journal SET bytes = NULL WHERE sequence = 29", "journal 29", "checksum"),
+        ("UPDATE journal SET epoch = 2 WHERE sequence = 29", "journal 29", "checksum"),
+        ("DELETE FROM journal WHERE sequence = 29", "journal 29", "the row is missing: the next one is 30"),
+        ("DELETE FROM journal WHERE sequence = 30", "journal 30", "the row is missing: there is none"),
+        ("UPDATE journal SET sequence = 31 WHERE sequence = 30", "journal 31", "checksum"),
+        ("UPDATE page SET bytes = 'text' WHERE key = 3", "page 3", "checksum"),
+        ("UPDATE page SET key = 300 WHERE key = 3", "page 300", "checksum"),
+        ("UPDATE page SET sequence = sequence - 1 WHERE key = 3", "page 3", "checksum"),
+        ("DELETE FROM page WHERE key = 3", "the pages", "11 pages are there of 12"),
+        ("UPDATE head SET sequence = sequence + 1", "the head row", "damaged"),
+        ("UPDATE head SET content = x'ff'", "the head row", "damaged"),
+        ("UPDATE head SET kind = NULL", "the head row", "damaged"),
+        ("DELETE FROM head", "the head row", "damaged"),
+        ("CREATE TABLE more(a)", "the schema", "not those of a state file"),
+        ("PRAGMA user_version = 0", None, "no state file"),
+    ],
+)
+async def test_an_altered_row_is_named(path: Path, statement: str, row: str | None, what: str) -> None:
+    alter(path, statement)
+    fault = await fault_of_opening(path)
+    assert fault.row == row
+    assert what in fault.what
+
+
+async def test_a_page_of_an_earlier_commit_is_found_though_it_is_whole(path: Path) -> None:
+    older = path.parent / "older.db"
+    older.write_bytes(path.read_bytes())
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    await file.commit(COMMITS + 1, b"row", [(3, b"newer")], 1)
+    await file.close()
+    alter(path, f"ATTACH '{older}' AS older", "REPLACE INTO page SELECT * FROM older.page WHERE key = 3")
+    older.unlink()
+    assert "one is older than the last" in (await fault_of_opening(path)).what
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"", "no state file"), (b"no database" * 1000, "it is not a database"), (b"SQLite format 3\0", "not a database")],
+)
+async def test_another_kind_of_file_is_refused(path: Path, content: bytes, what: str) -> None:
+    path.write_bytes(content)
+    assert what in (await fault_of_opening(path)).what
+
+
+async def test_a_file_cut_short_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100_000])
+    assert "damaged" in (await fault_of_opening(path)).what
+
+
+async def test_a_file_of_another_kind_or_directory_is_refused(path: Path) -> None:
+    (path.parent / (NAME + ".last")).unlink()
+    for kind, identity, what in (("ledger", IDENTITY, "that of shard 0, not of ledger"), (KIND, bytes(16), "another")):
+        with pytest.raises(StateFault, match=what):
+            await StateFile.open(path, kind, identity)
+
+
+# ---- the witness ------------------------------------------------------------------------------------------
+
+
+async def test_commits_that_the_log_lost_are_missed(path: Path) -> None:
+    await left_open(path)
+    log = path.parent / (NAME + "-wal")
+    changed = bytearray(log.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    log.write_bytes(changed)
+    fault = await fault_of_opening(path)
+    assert "commits that were acknowledged are missing" in fault.what
+    assert f"delete {NAME}.last" in fault.remedy
+
+
+async def test_a_person_may_go_on_without_the_commits_that_are_missing(path: Path) -> None:
+    await left_open(path)
+    (path.parent / (NAME + "-wal")).unlink()
+    assert (await fault_of_opening(path)).row == f"journal {COMMITS + 3}"
+    (path.parent / (NAME + ".last")).unlink()
+    file = await StateFile.open(path, KIND, IDENTITY)
+    assert await read_content(file) == content_after(SEED, COMMITS)
+    await file.close()
+
+
+async def test_a_database_put_back_without_the_rest_is_refused(path: Path) -> None:
+    older = path.read_bytes()
+    await left_open(path)
+    for name in (NAME, NAME + "-wal"):
+        (path.parent / name).unlink()
+    with pytest.raises(StateFault, match="it is missing, but what lies beside it"):
+        await StateFile.open(path, KIND, IDENTITY)
+    path.write_bytes(older)
+    assert "missing" in (await fault_of_opening(path)).what
+
+
+async def test_a_damaged_witness_is_refused_and_an_empty_one_says_nothing(path: Path) -> None:
+    witness = path.parent / (NAME + ".last")
+    witness.write_bytes(witness.read_bytes()[::-1])
+    assert "damaged" in (await fault_of_opening(path)).what
+    witness.write_bytes(b"")
+    file = await StateFile.open(path, KIND, IDENTITY)
+    assert await read_content(file) == content_after(SEED, COMMITS)
+    await file.close()
+
+
+# ---- one writer -------------------------------------------------------------------------------------------
+
+HOLD = """
+import asyncio, sys, time
+from pathlib import Path
+from actors.state_file import StateFile
+
+async def hold():
+    file = await StateFile.open(Path(sys.argv[1]), "shard 0", bytes(range(16)))
+    print(file.epoch, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(hold())
+"""
+
+
+async def test_a_file_that_another_process_has_is_refused_until_that_one_is_gone(path: Path) -> None:
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, str(path), stdout=asyncio.subprocess.PIPE)
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"2\n"
+    for how in (StateFile.open, StateFile.inspect):
+        with pytest.raises(StateFault, match="another process uses it"):
+            await how(path, KIND, IDENTITY, lock_timeout_s=0.05)
+    opening = asyncio.create_task(StateFile.open(path, KIND, IDENTITY, lock_timeout_s=30))
+    other.send_signal(signal.SIGKILL)
+    await other.wait()
+    file = await opening
+    assert file.epoch == 3
+    await file.close()
+
+
+@pytest.mark.parametrize("how", ["witness", "place", "head"])
+async def test_a_life_that_was_superseded_commits_nothing(path: Path, how: str) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    if how == "witness":
+        file._database._witness.write(file.epoch + 1, COMMITS)
+    elif how == "place":
+        path.rename(path.with_name("old.db"))
+        path.write_bytes(b"restored")
+    else:
+        await file._connection.run(lambda: file._connection.raw.execute("UPDATE head SET epoch = epoch + 1"))
+    with pytest.raises(Fenced):
+        await go_on(file, SEED, 1)
+    assert file.sequence == COMMITS
+    await file.close()
+
+
+# ---- commits that fail ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """A disk that is full, for this process."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+async def test_a_commit_that_cannot_be_written_fails_and_is_not_there(path: Path) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    with no_file_longer_than(40_000), pytest.raises(WriteFailed, match=rf"commit {COMMITS + 1} failed"):
+        await file.commit(COMMITS + 1, bytes(100_000), [], 1)
+    files = files_in(path.parent)
+    await file.close()
+    file = await StateFile.open(put_files(path.parent, files), KIND, IDENTITY)
+    assert await read_content(file) == content_after(SEED, COMMITS)
+    await file.close()
+
+
+async def test_a_full_database_fails_the_commit(path: Path) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    await file._connection.run(lambda: file._connection.raw.execute("PRAGMA max_page_count = 1").fetchall())
+    with pytest.raises(WriteFailed, match="the disk is full"):
+        await file.commit(COMMITS + 1, bytes(3_000_000), [], 1)
+    await file.close()
+
+
+async def test_a_life_that_cannot_begin_says_why(path: Path) -> None:
+    with no_file_longer_than(0), pytest.raises(StateFault, match="the disk"):
+        await StateFile.open(path, KIND, IDENTITY)
+    file = await StateFile.open(path, KIND, IDENTITY)
+    assert await read_content(file) == content_after(SEED, COMMITS)
+    await file.close()
+
+
+async def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StateFault, match="No such file or directory"):
+        await StateFile.open(tmp_path / "none" / NAME, KIND, IDENTITY)
+
+
+Wrong = Callable[[StateFile], object]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda file: file.commit(COMMITS + 2, b"", [], 1),
+        lambda file: file.commit(COMMITS, b"", [], 1),
+        lambda file: file.commit(COMMITS + 1, b"", [], COMMITS + 3),
+    ],
+)
+async def test_a_commit_out_of_order_is_a_bug(path: Path, wrong: Wrong) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    with pytest.raises(AssertionError):
+        await wrong(file)  # type: ignore[misc]
+    await file.close()
+
+
+async def test_what_was_not_read_is_not_committed_to(path: Path) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    with pytest.raises(AssertionError, match="must be read"):
+        await go_on(file, SEED, 1)
+    await file.close()
