@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import ray
 
 from actors.answers import wait_for_answer
@@ -17,6 +20,7 @@ from actors.ledger import LEDGER_NAME, LedgerActor
 from actors.machine import bind_to_loopback, found_cluster, offer_token, require_token
 from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
+from actors.state_directory import make_directory
 from actors.timeouts import START_TIMEOUT_S
 from engine.errors import ConfigurationError, ShardUnavailable
 from engine.settings import Settings
@@ -29,13 +33,22 @@ OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Of a local cluster: a few dozen batches under way. The memory is used only once it is written."""
 
 JOIN_TIMEOUT_S = 10.0
+END_TIMEOUT_S = 4.0
 PROBE_TIMEOUT_S = 3.0
+
+CALLS_AT_ONCE = 32
+"""Of clients to a shard."""
 
 
 class Cluster:
     """The actors that this process started."""
 
     def __init__(self, settings: Settings, owns_ray: bool) -> None:
+        """Without a `state_dir` the state lies in a temporary directory that goes with the cluster."""
+        self._temporary = None if settings.state_dir else tempfile.TemporaryDirectory(prefix="madan-sara-")
+        directory = Path(settings.state_dir if self._temporary is None else self._temporary.name).absolute()
+        make_directory(directory)
+        settings = msgspec.structs.replace(settings, state_dir=str(directory))
         self.settings = settings
         self._owns_ray = owns_ray
         self.ledger = _ledger_options().remote(settings)
@@ -58,11 +71,20 @@ class Cluster:
         return AsyncOutreach(self.ledger, self.shards, self.settings)
 
     def stop(self) -> None:
-        """Ends the actors, and Ray if it was started with them."""
+        """Has the actors write everything down and ends them, and Ray if it was started with them."""
+        actors = (*self.shards,)
+        if self._temporary is None:
+            _, late = ray.wait([actor.end.remote() for actor in actors], num_returns=len(actors), timeout=END_TIMEOUT_S)
+            if late:
+                logger.warning(
+                    "%d actors did not end in time; what they answered is on the disk all the same", len(late)
+                )
         for actor in (*self.shards, self.ledger):
             ray.kill(actor)
         if self._owns_ray:
             ray.shutdown()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
 
 def start(settings: Settings, address: str = "local") -> Cluster:
@@ -156,7 +178,8 @@ def _ledger_options() -> Any:
 
 def _shard_options(index: int) -> Any:
     decorate: Any = ray.remote
-    actor = decorate(concurrency_groups={"ledger": 1})(Shard)
+    # Calls take turns at working, and wait for their commits beside each other.
+    actor = decorate(concurrency_groups={"ledger": 1}, max_concurrency=CALLS_AT_ONCE)(Shard)
     return actor.options(name=shard_name(index), namespace=NAMESPACE, num_cpus=0, max_restarts=-1, max_task_retries=0)
 
 

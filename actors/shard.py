@@ -35,7 +35,7 @@ from actors.standing import (
     Report,
     Standing,
 )
-from actors.state_directory import StateDirectory
+from actors.state_directory import shard_path
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants
@@ -298,7 +298,9 @@ class Shard:
         except Exception as error:
             self._writer.give_up()
             permanent = isinstance(error, StateFault)
-            logger.log(logging.CRITICAL if permanent else logging.ERROR, "shard %d cannot start: %s", self._index, error)
+            logger.log(
+                logging.CRITICAL if permanent else logging.ERROR, "shard %d cannot start: %s", self._index, error
+            )
             self._fault = f"cannot start: {error}"
             self._next_try = time.monotonic() + (FAULT_PAUSE_S if permanent else RESTART_PAUSE_S)
 
@@ -309,7 +311,7 @@ class Shard:
             self._index, self._turn, self._acquire, self._elsewhere, self._wait_until_durable, _end_superseded_life
         )
         core = Orchestrator(MESSAGES_INCARNATION, self._settings, link, introduction.secret)
-        path = StateDirectory(Path(self._settings.state_dir)).shard(self._index)
+        path = shard_path(Path(self._settings.state_dir), self._index)
         kind = f"shard {self._index}"
         self._writer.read(path, kind, introduction.identity, not introduction.has_lived, core)
         commits = self._writer.begin(self._turn, core)

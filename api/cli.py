@@ -42,6 +42,7 @@ def main() -> None:
 @click.option("--host", help="Address to bind; other than loopback only with api_keys.")
 @click.option("--port", type=int, help="Port to bind; 0 takes a free one.")
 @click.option("--shards", type=int, help="Processes that decide; 0 is one a core.")
+@click.option("--state-dir", help="Directory that keeps the state; without one it goes with the server.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file over the defaults.")
 @click.option("--clock", help="system, or manual: time moves by PUT /api/v1/clock only.")
 @click.option("--address", default="local", show_default=True, help="Ray cluster: local, auto or HOST:PORT.")
