@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from engine._core import CHANNELS
 from engine.config import Settings, channel_costs, default_settings
 from engine.errors import FieldError, RequestError
-from engine.reading import convert, read_json
+from engine.reading import convert, not_valid, read_json
 from engine.scalars import (
     Amount,
     Currency,
@@ -177,7 +177,7 @@ def decode_campaign(body: bytes, id_from_path: str, settings: Settings | None = 
     """
     value = read_json(body)
     if isinstance(value, dict) and value.setdefault("id", id_from_path) != id_from_path:
-        raise RequestError(400, "The request has a fault.", [("/id", "is not the id in the path")])
+        raise not_valid("/id", "takes the id of the path, or may be left out")
     given = convert(value, Campaign)
     if errors := _contradictions(given):
         raise RequestError(400, "The campaign contradicts itself.", errors)
