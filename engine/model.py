@@ -66,14 +66,14 @@ class Window(_Strict, frozen=True):
 
 
 class CampaignChannels(_Strict, frozen=True):
-    """Where a campaign may go: channels in the contract's order, and tiers, of which the lower goes first."""
+    """Where a campaign may go: channels, and tiers by channel, of which the lower goes first."""
 
     allowed: Annotated[tuple[Channel, ...], Meta(min_length=1)] = CHANNEL_NAMES
     priority: dict[Channel, Tier] = {}
 
 
 class Budget(_Strict, frozen=True):
-    """What may be committed: in all, on one local day of the campaign's, on one channel. None is no bound."""
+    """What may be committed: in all, on one local day of the campaign's, on one channel. Null is no bound."""
 
     currency: Currency = field(default_factory=partial(Currency, "USD"))
     total: Amount | None = None
