@@ -179,7 +179,11 @@ class Attempt(Struct):
 
 
 class Message(Struct):
-    """What a scheduled decision created."""
+    """What a scheduled decision created.
+
+    The states `claimed`, `sent`, `unknown` and `expired`, `sent_at` and `provider_id` are for delivery, which is not
+    here yet: no message has them.
+    """
 
     message_id: str
     recipient_id: str
