@@ -19,7 +19,7 @@ ARGS ?=
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.built ## replays a retailer's real year through the HTTP API (under three minutes)
+demo: $(VENV)/.built ## replays a grocer's real year through the HTTP API (under three minutes)
 	@$(BIN)/madan-sara demo $(ARGS)
 
 serve: $(VENV)/.built ## starts the server on 127.0.0.1:8080 (ARGS="--port 9000 …")
@@ -34,7 +34,7 @@ test-long: $(VENV)/.built ## two million decisions of fresh seeds against the re
 test-mutants: $(VENV)/.built ## seeds faults in the rules, one at a time: the tests must catch each (ARGS="--only TEXT")
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: $(VENV)/.built ## measures against the targets (ARGS="--only http_send --json FILE")
+bench: $(VENV)/.built ## measures the speed, checks the answers, exits 1 below a target (ARGS="--only http_send --json FILE")
 	@$(BIN)/madan-sara bench $(ARGS)
 	@$(if $(ARGS),,$(BIN)/pytest bench/micro -q -o addopts=--import-mode=importlib --benchmark-columns=median,iqr,rounds)
 

@@ -52,7 +52,7 @@ async def get_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Respo
 
 @post("/campaigns/{campaign_id:str}/pause", **describe("pause_campaign", answer=CampaignAnswer, problems=(404,)))
 async def pause_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Response[bytes]:
-    """Stops deciding and sending; what waits is kept."""
+    """Stops deciding; what waits is kept."""
     return await _change(request, identifier_of(campaign_id), outreach_of(request).pause)
 
 
@@ -61,7 +61,7 @@ async def pause_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Res
     **describe("resume_campaign", answer=CampaignAnswer, problems=(404,)),
 )
 async def resume_campaign(request: AnyRequest, campaign_id: FromPath[str]) -> Response[bytes]:
-    """Goes on deciding and sending."""
+    """Goes on deciding."""
     return await _change(request, identifier_of(campaign_id), outreach_of(request).resume)
 
 

@@ -43,11 +43,17 @@ def main() -> None:
 @click.option("--port", type=int, help="Port to bind; 0 takes a free one.")
 @click.option("--shards", type=int, help="Processes that decide; 0 is one a core.")
 @click.option("--state-dir", help="Directory that keeps the state; without one it goes with the server.")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file over the defaults.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file over the defaults; MADAN_SARA_* and these options go over it.",
+)
 @click.option("--clock", help="system, or manual: time moves by PUT /api/v1/clock only.")
-@click.option("--address", default="local", show_default=True, help="Ray cluster: local, auto or HOST:PORT.")
+@click.option(
+    "--address", default="local", show_default=True, help="Ray: local starts one, auto or HOST:PORT joins one."
+)
 def serve(config: Path | None, address: str, **options: Any) -> None:
-    """Starts the server, and prints `ready http://HOST:PORT` once it can answer."""
+    """Start the server, and print `ready http://HOST:PORT` once it can answer."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until it serves, there is nothing to drain
     try:
         settings = load_settings(config, options=options)

@@ -12,7 +12,7 @@ from litestar import Request
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.errors import Overloaded, RequestError
+from engine.errors import Overloaded, RequestError, ShardUnavailable
 from engine.settings import Limits
 
 __all__ = ["Intake", "IntakeMiddleware"]
@@ -126,7 +126,13 @@ class IntakeMiddleware(ASGIMiddleware):
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Runs the request if there is a place for it."""
+        """Runs the request if there is a place for it.
+
+        Only a server that stops cancels: what has not ended by then may be asked for again, of another (503).
+        """
         intake = scope["litestar_app"].state.intake
         with intake.place(scope):
-            await next_app(scope, receive, intake.in_pieces(send))
+            try:
+                await next_app(scope, receive, intake.in_pieces(send))
+            except asyncio.CancelledError:
+                raise ShardUnavailable("The server stops before this request has ended.") from None

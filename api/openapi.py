@@ -21,6 +21,10 @@ from engine.scalars import scalar_schema
 
 __all__ = ["Operation", "build_document", "describe"]
 
+_ABOUT = (
+    "May this person be contacted now, on which channel, at what time, and can the campaign pay for it. "
+    "Nothing is sent. docs/orchestrator-guide.md tells the rules and every field."
+)
 _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = (500,)
 _WITH_PLACE = (429, 503)
@@ -70,6 +74,8 @@ def build_document(routes: Iterable[BaseRoute], version: str, keyed: bool) -> di
         schema_hook=scalar_schema,
         ref_template=_REFERENCE,
     )
+    for schema in schemas.values():
+        schema["description"] = _one_line(schema["description"])
     paths: dict[str, dict[str, Any]] = {}
     for path, method, handler, operation in found:
         paths.setdefault(path, {})[method] = _operation(path, method, handler, operation, keyed)
@@ -78,10 +84,14 @@ def build_document(routes: Iterable[BaseRoute], version: str, keyed: bool) -> di
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Madan Sara", "version": version, "description": "Outreach decisions."},
+        "info": {"title": "Madan Sara", "version": version, "description": _ABOUT},
         "paths": paths,
         "components": components,
     }
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text.strip())
 
 
 def _operations(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str, HTTPRouteHandler, Operation]]:
@@ -110,7 +120,7 @@ def _operation(path: str, method: str, handler: HTTPRouteHandler, operation: Ope
         | {str(status): _problem(status) for status in sorted(statuses)},
     }
     if description.strip():
-        document["description"] = re.sub(r"\s+", " ", description.strip())
+        document["description"] = _one_line(description)
     if names:
         document["parameters"] = [_parameter(name) for name in names]
     if method == "post":

@@ -10,8 +10,7 @@ from api.context import AnyRequest, answer, intake_of, outreach_of
 from api.openapi import describe
 from api.problems import problem_response
 from api.shapes import Clock, Health
-from engine.errors import RequestError
-from engine.reading import convert, read_json
+from engine.reading import convert, not_valid, read_json
 from engine.scalars import Instant
 
 CLOCK_END = Instant.read("9000-01-01T00:00:00Z")
@@ -53,7 +52,7 @@ async def put_clock(request: AnyRequest) -> Response[bytes]:
     """Moves the manual clock forward."""
     clock = convert(read_json(await intake_of(request).read_json(request)), Clock)
     if clock.now >= CLOCK_END:
-        raise RequestError(400, "The request has a fault.", [("/now", "takes an instant before the year 9000")])
+        raise not_valid("/now", "takes an instant before the year 9000")
     await outreach_of(request).set_clock(clock.now)
     return answer(clock)
 

@@ -46,6 +46,13 @@ MessageState: TypeAlias = Literal[
     "scheduled", "claimed", "sent", "delivered", "failed", "unknown", "cancelled", "expired"
 ]
 LocalTime = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+DedupKey = Annotated[
+    str, Meta(min_length=1, max_length=256, extra_json_schema={"pattern": Identifier.schema["pattern"]})
+]
+Content = Annotated[
+    dict[str, Any],
+    Meta(description="Up to 65,536 bytes of JSON, kept with the message. Nothing reads it yet."),
+]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -70,11 +77,11 @@ class RecipientBody(Recipient, frozen=True, kw_only=True):
 
 class _Options(Struct, kw_only=True, forbid_unknown_fields=True):
     campaign_id: Identifier
-    dedup_key: Identifier | UnsetType = UNSET
+    dedup_key: DedupKey | UnsetType = UNSET
     urgency: Urgency | UnsetType = UNSET
     channels: list[Channel] | UnsetType = UNSET
     send_at: Instant | UnsetType = UNSET
-    content: dict[str, Any] | UnsetType = UNSET
+    content: Content | UnsetType = UNSET
     dry_run: bool | UnsetType = UNSET
     explain: bool | UnsetType = UNSET
 
@@ -172,7 +179,11 @@ class Attempt(Struct):
 
 
 class Message(Struct):
-    """What a scheduled decision created."""
+    """What a scheduled decision created.
+
+    The states `claimed`, `sent`, `unknown` and `expired`, `sent_at` and `provider_id` are for delivery, which is not
+    here yet: no message has them.
+    """
 
     message_id: str
     recipient_id: str

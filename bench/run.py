@@ -30,7 +30,9 @@ WRONG_BUILD = 2
 
 @click.command()
 @json_option
-@click.option("--only", type=click.Choice(list(BENCHMARKS)), help="Run this one alone.")
+@click.option(
+    "--only", type=click.Choice(list(BENCHMARKS)), metavar="NAME", help=f"Run one alone: {', '.join(BENCHMARKS)}."
+)
 def bench(json_file: TextIO | None, only: str | None) -> None:
     """Measure the product as its user meets it, and check every answer while at it.
 

@@ -63,7 +63,7 @@ class EventFault(Struct, frozen=True, kw_only=True):
 
 
 class Suppression(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A hard stop up to `until` (not included; None: for good), and why."""
+    """A hard stop up to `until` (not included; null: for good), and why."""
 
     until: Instant | None = None
     reason: Text | None = None

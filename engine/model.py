@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from engine._core import CHANNELS
 from engine.config import Settings, channel_costs, default_settings
 from engine.errors import FieldError, RequestError
-from engine.reading import convert, read_json
+from engine.reading import convert, not_valid, read_json
 from engine.scalars import (
     Amount,
     Currency,
@@ -66,14 +66,14 @@ class Window(_Strict, frozen=True):
 
 
 class CampaignChannels(_Strict, frozen=True):
-    """Where a campaign may go: channels in the contract's order, and tiers, of which the lower goes first."""
+    """Where a campaign may go: channels, and tiers by channel, of which the lower goes first."""
 
     allowed: Annotated[tuple[Channel, ...], Meta(min_length=1)] = CHANNEL_NAMES
     priority: dict[Channel, Tier] = {}
 
 
 class Budget(_Strict, frozen=True):
-    """What may be committed: in all, on one local day of the campaign's, on one channel. None is no bound."""
+    """What may be committed: in all, on one local day of the campaign's, on one channel. Null is no bound."""
 
     currency: Currency = field(default_factory=partial(Currency, "USD"))
     total: Amount | None = None
@@ -177,7 +177,7 @@ def decode_campaign(body: bytes, id_from_path: str, settings: Settings | None = 
     """
     value = read_json(body)
     if isinstance(value, dict) and value.setdefault("id", id_from_path) != id_from_path:
-        raise RequestError(400, "The request has a fault.", [("/id", "is not the id in the path")])
+        raise not_valid("/id", "takes the id of the path, or may be left out")
     given = convert(value, Campaign)
     if errors := _contradictions(given):
         raise RequestError(400, "The campaign contradicts itself.", errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from engine._core import CHANNELS, check_json
 from engine.errors import FieldError, RequestError
 from engine.scalars import decode_scalar
 
-__all__ = ["convert", "fault_of", "pointer", "read_json"]
+__all__ = ["convert", "fault_of", "not_valid", "pointer", "read_json"]
 
 Kind = TypeVar("Kind")
 
@@ -44,7 +45,16 @@ def convert(value: Any, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(value, kind, dec_hook=decode_scalar)
     except msgspec.ValidationError as error:
-        raise RequestError(400, "The request has a fault.", [fault_of(error, value, kind)]) from None
+        raise not_valid(*fault_of(error, value, kind)) from None
+
+
+def not_valid(path: str, message: str) -> RequestError:
+    """A request with one fault, told twice: by path, and as the sentence (as in engine/src/fault.rs).
+
+    >>> not_valid("/budget/total", "is required").detail
+    'The request is not valid: budget/total is required.'
+    """
+    return RequestError(400, f"The request is not valid: {path[1:] or 'the body'} {message}.", [(path, message)])
 
 
 def pointer(steps: Iterable[str | int]) -> str:
@@ -76,7 +86,43 @@ def _located(text: str, value: Any, kind: type) -> FieldError:
     if field := _FIELD.fullmatch(message):
         unknown = field[1] == "contains unknown"
         return pointer([*steps, field[2][:_NAME_LENGTH_MAX]]), "is not a field here" if unknown else "is required"
+    if message.startswith(("Expected", "Invalid enum value")):
+        return pointer(steps), f"takes {_takes(_kind_at(kind, steps))}"
     return pointer(steps), message[:1].lower() + message[1:]
+
+
+@functools.cache
+def _kind(kind: type) -> msgspec.inspect.Type:
+    return msgspec.inspect.type_info(kind)
+
+
+def _kind_at(kind: type, steps: list[str | int]) -> msgspec.inspect.Type:
+    """The type that `kind` has at a path, without the null beside it."""
+    found = _kind(kind)
+    for step in steps:
+        match found:
+            case msgspec.inspect.StructType(fields=fields):
+                found = next(field.type for field in fields if field.encode_name == step)
+            case msgspec.inspect.DictType(value_type=item):
+                found = item
+            case msgspec.inspect.ListType(item_type=item) | msgspec.inspect.VarTupleType(item_type=item):
+                found = item
+        if isinstance(found, msgspec.inspect.UnionType):
+            found = next(one for one in found.types if not isinstance(one, msgspec.inspect.NoneType))
+    return found
+
+
+def _takes(kind: msgspec.inspect.Type) -> str:
+    match kind:
+        case msgspec.inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case msgspec.inspect.LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case msgspec.inspect.ListType(item_type=item) | msgspec.inspect.VarTupleType(item_type=item):
+            one_of = isinstance(item, msgspec.inspect.LiteralType)
+            return f"a list of at least {_takes(item)}" if one_of else "a list"
+        case _:
+            return "an object"
 
 
 def _at(value: Any, steps: list[str | int]) -> Any:

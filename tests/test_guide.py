@@ -20,14 +20,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.idempotency import KEY_CHARACTERS_MAX
+from api.shapes import SendBody
 from engine import Engine
 from engine._core import CHANNELS, REASONS
 from engine.config import load_settings
 from engine.errors import ConfigurationError, MadanSaraError, RequestError
-from engine.model import CampaignLimits
+from engine.model import Campaign, CampaignLimits, Recipient, decode_campaign
 from engine.pacing import INCREASE_BELOW, REDUCE_ABOVE
 from engine.scalars import Instant
 
@@ -246,6 +248,30 @@ def test_every_reason_status_and_problem_has_its_place() -> None:
     assert all(HTTPStatus(int(code)) for code in codes(problems))
 
 
+def field_names(kind: type) -> list[str]:
+    """Of a body, those of an object inside it after its name and a point."""
+    names = []
+    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
+        inner = [one for one in getattr(field.type, "types", [field.type]) if hasattr(one, "fields")]
+        inside = inner and field.name in {"channels", "budget", "limits", "preferences"}
+        names += [f"{field.name}.{one.name}" for one in inner[0].fields] if inside else [field.name]
+    return names
+
+
+def test_every_field_has_its_place_and_every_default_is_the_one_taken() -> None:
+    campaign, request, recipient = tables("Fields")
+    assert codes(campaign) == [name for name in field_names(Campaign) if name != "id"]
+    assert codes(request) == ["campaign_id", "recipient`, `recipients", *field_names(SendBody)[1:-1]]
+    assert codes(recipient) == field_names(Recipient)
+    bare = decode_campaign(b"{}", "x")
+    defaults = {row[0].strip("`"): row[1].strip("`") for row in campaign[1:]}
+    for name in ("category", "urgency", "timezone", "on_cap", "max_attempts"):
+        assert defaults[name] == str(getattr(bare, name))
+    for name in ("daily_cap", "weekly_cap", "lookback_hours"):
+        assert defaults[f"limits.{name}"] == str(getattr(bare.limits, name))
+    assert defaults["budget.currency"] == bare.currency
+
+
 def test_every_file_that_is_named_is_there() -> None:
     named = re.findall(r"`((?:engine|kernels|tests)/[a-z_/.]+)`", GUIDE)
     assert len(named) > len(CHANNELS)
@@ -262,6 +288,8 @@ RULES: dict[str, object] = {
     "24": CampaignLimits().lookback_hours,
     "4": DEFAULTS["min_gap_hours"]["email"],
     "90": DEFAULTS["engagement"]["half_life_days"],
+    "3": CampaignLimits().daily_cap,
+    "10": CampaignLimits().weekly_cap,
 }
 """Numbers that the text takes from the code, and what they are there."""
 TESTED_ELSEWHERE = {
@@ -271,6 +299,7 @@ TESTED_ELSEWHERE = {
     "72": "tests/kernels/test_send_time.py",
     "1,000": "tests/engine/test_explain.py",
     "100,000": "tests/engine/test_request.py",
+    "65,536": "engine/src/request/tests.rs",
 }
 """Bounds of rules, and the tests that know them."""
 

@@ -7,10 +7,8 @@ use crate::fault::Errors;
 use crate::instant::from_rfc3339;
 use crate::json::{Broken, Cursor};
 use crate::part::Header;
-use crate::recipient::{ID_TAKES, has_control, is_id};
+use crate::recipient::{ID_TAKES, is_id};
 use crate::words::{Channel, ChannelMask, Urgency};
-
-const DEDUP_KEY_BYTES_MAX: usize = 256;
 
 /// How many bytes of JSON a request may hand to delivery.
 pub const CONTENT_BYTES_MAX: usize = 64 * 1024;
@@ -61,9 +59,7 @@ impl Setting {
     ) -> Result<(), Broken> {
         let taken = match self {
             Setting::CampaignId => put(text(cursor, peek)?.filter(|id| is_id(id)), &mut header.campaign_id),
-            Setting::DedupKey => {
-                put(text(cursor, peek)?.filter(|key| is_dedup_key(key)).map(Some), &mut header.dedup_key)
-            }
+            Setting::DedupKey => put(text(cursor, peek)?.filter(|key| is_id(key)).map(Some), &mut header.dedup_key),
             Setting::Urgency => {
                 let urgency = text(cursor, peek)?.and_then(|word| Urgency::from_text(&word));
                 put(urgency.map(Some), &mut header.urgency)
@@ -84,8 +80,7 @@ impl Setting {
 
     fn takes(self) -> &'static str {
         match self {
-            Setting::CampaignId => ID_TAKES,
-            Setting::DedupKey => "takes 1 to 256 bytes of text without control characters",
+            Setting::CampaignId | Setting::DedupKey => ID_TAKES,
             Setting::Urgency => "takes one of low, normal, high",
             Setting::Channels => {
                 "takes a list of at least one of email, sms, whatsapp, instagram, facebook, linkedin, twitter"
@@ -106,10 +101,6 @@ fn put<T>(read: Option<T>, place: &mut T) -> bool {
         }
         None => false,
     }
-}
-
-fn is_dedup_key(key: &str) -> bool {
-    (1..=DEDUP_KEY_BYTES_MAX).contains(&key.len()) && !has_control(key)
 }
 
 fn boolean(cursor: &mut Cursor<'_>, peek: Peek) -> Result<Option<bool>, Broken> {

@@ -68,10 +68,15 @@ def test_the_server_starts_answers_and_ends() -> None:
             assert httpx.get(f"{url}/health/ready", timeout=30).json() == {"status": "ok"}
             assert httpx.put(f"{url}/api/v1/clock", json={"now": "2030-01-01T00:00:00Z"}).status_code == 404
             with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as never_ends:
-                never_ends.sendall(b"POST /api/v1/outreach/send HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+                head = b"POST /api/v1/outreach/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+                never_ends.sendall(head + b"{")
                 told = monotonic()
                 server.send_signal(signal.SIGTERM)
                 assert server.wait(30) == 0
                 assert monotonic() - told < 10
+                answer = never_ends.recv(4096)
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert b"content-type: application/problem+json" in answer
+                assert b"retry-after: " in answer
         finally:
             server.kill()

@@ -142,6 +142,30 @@ def test_faults_have_their_path(changes: dict[str, object], path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "takes"),
+    [
+        ({"urgency": "urgent"}, "urgency takes one of high, low, normal"),
+        ({"on_cap": None}, "on_cap takes one of block, defer"),
+        ({"max_attempts": "3"}, "max_attempts takes a whole number from 1 to 7"),
+        ({"limits": {"per_minute": 0}}, "limits/per_minute takes a whole number from 1 to 1000000000"),
+        ({"channels": {"priority": {"sms": -1}}}, "channels/priority/sms takes a whole number from 0 to 1000"),
+        (
+            {"channels": {"allowed": []}},
+            f"channels/allowed takes a list of at least one of {', '.join(sorted(CHANNELS))}",
+        ),
+        ({"budget": 5}, "budget takes an object"),
+        ({"id": "summer"}, "id takes the id of the path, or may be left out"),
+    ],
+)
+def test_a_fault_says_what_the_field_takes(changes: dict[str, object], takes: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        decode(**changes)
+    assert raised.value.detail == f"The request is not valid: {takes}."
+    ((path, message),) = raised.value.errors
+    assert f"{path[1:]} {message}" == takes
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

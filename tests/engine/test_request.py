@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from engine._core import ANSWER_LAYOUT, CHANNELS, Request, RequestParser, check_json, message_shard, slot_of
 from engine.errors import RequestError
 from engine.model import Recipient
-from engine.scalars import Instant, decode_scalar
+from engine.scalars import Identifier, Instant, decode_scalar
 from kernels import ZONE_NAMES
 
 SHARDS = 3
@@ -153,6 +153,17 @@ def test_send_at_is_taken_as_instants_are(moment: str, offset: str, after: str) 
     else:
         if "0001" < text[:4] < "9999":
             PARSER.parse_batch(batch_body([], send_at=text))
+
+
+@pytest.mark.parametrize("key", ["k", "k" * 128, "é" * 64, "k" * 129, "é" * 65, "", "k\x7f"])
+def test_a_dedup_key_is_taken_as_a_campaigns_is(key: str) -> None:
+    """One that no campaign can have would be checked against none, and the OpenAPI document does not admit it."""
+    try:
+        Identifier.read(key)
+    except ValueError:
+        assert [path for path, _ in error_of(batch_body([], dedup_key=key)).errors] == ["/dedup_key"]
+    else:
+        PARSER.parse_batch(batch_body([], dedup_key=key))
 
 
 def parse_anyhow(body: bytes) -> None:

@@ -59,7 +59,7 @@ fn options_are_read() {
 
 #[test]
 fn wrong_options_refuse_the_whole() {
-    let long_key = format!("\"dedup_key\":\"{}\",", "k".repeat(257));
+    let long_key = format!("\"dedup_key\":\"{}\",", "k".repeat(129));
     let long_content = format!("\"content\":{{\"a\":\"{}\"}},", "a".repeat(64 * 1024));
     for (fields, path) in [
         (r#""dedup_key":"","#, "/dedup_key"),
