@@ -104,7 +104,7 @@ class Changes:
     def resume(self, course: Course) -> None:
         """Carries on what the ledger's last life left half done."""
         if not course.is_whole:
-            self._keep(asyncio.create_task(self._resume(course)))
+            self._keep(asyncio.create_task(self._resume(course, self._next_births())))
 
     async def _in_time(self, campaign_id: str, change: Coroutine[Any, Any, None]) -> None:
         """A change that takes too long goes on all the same, and whoever asked for it is told."""
@@ -141,42 +141,46 @@ class Changes:
         version = 1 if course.standing is None else course.standing.version + 1
         course.standing = Standing(campaign, paused, version)
         course.held_still = False  # whoever takes the new version is held no more
+        births = self._next_births()
         self._file.put_course(course.record())
         await self._file.durable()
-        await self._carry_on(course)
+        await self._carry_on(course, births)
 
-    async def _carry_on(self, course: Course) -> None:
+    def _next_births(self) -> list[asyncio.Event]:
+        """To be asked for in the step that sets a standing: every shard that registers later is told of it then."""
+        return [self._births.next_of(shard) for shard in range(len(self._links))]
+
+    async def _carry_on(self, course: Course, births: Sequence[asyncio.Event]) -> None:
         standing = course.standing
         assert standing is not None
-        await asyncio.gather(*(self._confirm(shard, standing) for shard in range(len(self._links))))
+        await asyncio.gather(*(self._confirm(shard, birth, standing) for shard, birth in enumerate(births)))
         self._book.set_limits(standing.campaign.id, Limits.of(standing.campaign))
         course.come_into_force(standing.version)
         self._file.put_course(course.record())
 
-    async def _resume(self, course: Course) -> None:
+    async def _resume(self, course: Course, births: Sequence[asyncio.Event]) -> None:
         async with course.one_change:
             assert course.standing is not None
             campaign_id = course.standing.campaign.id
             if course.held_still:
-                await asyncio.gather(*(self._thaw(shard, campaign_id) for shard in range(len(self._links))))
+                await asyncio.gather(*(self._thaw(shard, birth, campaign_id) for shard, birth in enumerate(births)))
                 course.held_still = False
                 self._file.put_course(course.record())
             if course.in_force < course.standing.version:
-                await self._carry_on(course)
+                await self._carry_on(course, births)
 
-    async def _confirm(self, shard: int, standing: Standing) -> None:
+    async def _confirm(self, shard: int, birth: asyncio.Event, standing: Standing) -> None:
         """Until the shard decides by the standing. One that begins a new life gets it when it registers."""
-        report = await self._tell(shard, lambda: self._links[shard].put_campaign(standing))
+        report = await self._tell(birth, lambda: self._links[shard].put_campaign(standing))
         if report is not None:
             self._note(shard, standing.campaign.id, report)
 
-    async def _thaw(self, shard: int, campaign_id: str) -> None:
+    async def _thaw(self, shard: int, birth: asyncio.Event, campaign_id: str) -> None:
         """Until the shard holds the campaign still no more, as none does that begins a new life."""
-        await self._tell(shard, lambda: self._links[shard].thaw(campaign_id))
+        await self._tell(birth, lambda: self._links[shard].thaw(campaign_id))
 
-    async def _tell(self, shard: int, call: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    async def _tell(self, birth: asyncio.Event, call: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """Calls a shard until it answers; None if it begins a new life before."""
-        birth = self._births.next_of(shard)
         while not birth.is_set():
             try:
                 return await _unless(birth, call())

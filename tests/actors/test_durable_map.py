@@ -144,7 +144,7 @@ async def test_a_commit_that_fails_is_told_once_and_never_durable(tmp_path: Path
     failures: list[BaseException] = []
     file = await StateFile.open(tmp_path / NAME, KIND, IDENTITY)
     entries = await DurableMap.load(file, failures.append)
-    (tmp_path / NAME).rename(tmp_path / "moved.db")  # noqa: ASYNC240
+    (tmp_path / NAME).rename(tmp_path / "moved.db")
     entries.put("key", b"value")
     for _ in range(2):
         with pytest.raises(WriteFailed):
