@@ -1,4 +1,7 @@
-"""Starting and joining a cluster: one ledger and N shards, as named actors in Ray."""
+"""Starting and joining a cluster: one ledger and N shards, as named actors in Ray.
+
+What they know outlives them in the state directory. Ray restarts each of them, on the node that has the directory.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,24 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.answers import wait_for_answer
 from actors.client import AsyncOutreach
-from actors.ledger import LEDGER_NAME, LedgerActor
+from actors.ledger import LEDGER_NAME
+from actors.ledger_actor import LedgerActor
 from actors.machine import bind_to_loopback, found_cluster, offer_token, require_token
 from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
 from actors.state_directory import make_directory
 from actors.timeouts import START_TIMEOUT_S
-from engine.errors import ConfigurationError, ShardUnavailable
+from engine.errors import ConfigurationError, ShardUnavailable, StateFault
 from engine.settings import Settings
 
 __all__ = ["Cluster", "join", "running", "start"]
@@ -35,6 +40,8 @@ OBJECT_STORE_BYTES = 512 * 1024 * 1024
 JOIN_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 4.0
 PROBE_TIMEOUT_S = 3.0
+CLOSE_TIMEOUT_S = 2.0
+"""For the ledger to let go of its file; it is as safe without."""
 
 CALLS_AT_ONCE = 32
 """Of clients to a shard."""
@@ -44,19 +51,26 @@ class Cluster:
     """The actors that this process started."""
 
     def __init__(self, settings: Settings, owns_ray: bool) -> None:
-        """Without a `state_dir` the state lies in a temporary directory that goes with the cluster."""
-        self._temporary = None if settings.state_dir else tempfile.TemporaryDirectory(prefix="madan-sara-")
-        directory = Path(settings.state_dir if self._temporary is None else self._temporary.name).absolute()
+        """Without a `state_dir` the state lies in a temporary directory that goes with the cluster. Raises
+        `ConfigurationError` if the state directory cannot be made."""
+        self._owns_ray = owns_ray
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if not settings.state_dir:
+            # An actor that was killed may still write: what it leaves is for the system to remove.
+            self._temporary = tempfile.TemporaryDirectory(prefix="madan-sara-", ignore_cleanup_errors=True)
+        directory = Path(self._temporary.name if self._temporary else settings.state_dir).expanduser().absolute()
         make_directory(directory)
         settings = msgspec.structs.replace(settings, state_dir=str(directory))
         self.settings = settings
-        self._owns_ray = owns_ray
         self.ledger = _ledger_options().remote(settings)
         self.shards = [_shard_options(index).remote(index, settings) for index in range(settings.shards)]
 
     def wait(self) -> None:
-        """Waits until every actor answers."""
-        wait_for_answer(self.ledger.ping.remote(), LEDGER_NAME, START_TIMEOUT_S)
+        """Waits until every actor answers. Raises `ConfigurationError` if the state directory cannot be used."""
+        try:
+            wait_for_answer(self.ledger.ping.remote(), LEDGER_NAME, START_TIMEOUT_S)
+        except StateFault as fault:
+            raise ConfigurationError("state_dir", f"takes a directory that can be used. {fault.detail}") from None
         for index, shard in enumerate(self.shards):
             wait_for_answer(shard.ping.remote(), shard_name(index), START_TIMEOUT_S)
 
@@ -72,15 +86,16 @@ class Cluster:
 
     def stop(self) -> None:
         """Has the actors write everything down and ends them, and Ray if it was started with them."""
-        actors = (*self.shards,)
-        if self._temporary is None:
-            _, late = ray.wait([actor.end.remote() for actor in actors], num_returns=len(actors), timeout=END_TIMEOUT_S)
-            if late:
-                logger.warning(
-                    "%d actors did not end in time; what they answered is on the disk all the same", len(late)
-                )
-        for actor in (*self.shards, self.ledger):
-            ray.kill(actor)
+        _, late = ray.wait(
+            [shard.end.remote() for shard in self.shards], num_returns=len(self.shards), timeout=END_TIMEOUT_S
+        )
+        if late:
+            logger.warning("%d shards did not end in time; what they answered is on the disk all the same", len(late))
+        for shard in self.shards:
+            ray.kill(shard)
+        with suppress(ShardUnavailable):
+            wait_for_answer(self.ledger.close.remote(), LEDGER_NAME, CLOSE_TIMEOUT_S)
+        ray.kill(self.ledger)
         if self._owns_ray:
             ray.shutdown()
         if self._temporary is not None:
@@ -91,7 +106,8 @@ def start(settings: Settings, address: str = "local") -> Cluster:
     """Starts a ledger and `settings.shards` shards, and waits until they answer.
 
     `address`: `local` (a Ray of its own on loopback, which ends with it), `auto` (the Ray of this machine) or
-    HOST:PORT. Raises `ConfigurationError` if there is none, or if it runs a Madan Sara already.
+    HOST:PORT. Raises `ConfigurationError` if there is none, if it runs a Madan Sara already, or if the state directory
+    cannot be used. Without a `state_dir` there is one as long as the cluster lasts.
     """
     owns_ray = _connect(address)
     if _named(LEDGER_NAME) is not None:
@@ -99,7 +115,7 @@ def start(settings: Settings, address: str = "local") -> Cluster:
     cluster = Cluster(settings, owns_ray)
     try:
         cluster.wait()
-    except ShardUnavailable:
+    except (ShardUnavailable, ConfigurationError):
         cluster.stop()
         raise
     return cluster
@@ -171,9 +187,16 @@ def _probe(address: str) -> None:
 
 
 def _ledger_options() -> Any:
-    # Not restarted: a new one would not know what was spent. No CPU of its own: a small machine runs many shards.
+    # No CPU of its own: a small machine runs many shards.
     actor: Any = ray.remote(LedgerActor)
-    return actor.options(name=LEDGER_NAME, namespace=NAMESPACE, num_cpus=0, max_restarts=0, max_task_retries=0)
+    return actor.options(
+        name=LEDGER_NAME,
+        namespace=NAMESPACE,
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=0,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
+    )
 
 
 def _shard_options(index: int) -> Any:

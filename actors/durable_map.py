@@ -12,7 +12,7 @@ back, a later row that the page has puts right again, for none is dropped from b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from zlib import crc32
 
 import msgspec
@@ -105,12 +105,23 @@ class DurableMap:
     def put(self, key: str, value: bytes) -> None:
         """Sets an entry."""
         self._parts[self._part_of(key)][key] = value
-        self._change(key, value)
+        self._change({key: value})
 
     def delete(self, key: str) -> None:
         """Removes an entry, if it is there."""
         if self._parts[self._part_of(key)].pop(key, None) is not None:
-            self._change(key, None)
+            self._change({key: None})
+
+    def update(self, changes: Mapping[str, bytes | None]) -> None:
+        """Sets many entries at once, and removes those that are None."""
+        for key, value in changes.items():
+            part = self._parts[self._part_of(key)]
+            if value is None:
+                part.pop(key, None)
+            else:
+                part[key] = value
+        if changes:
+            self._change(changes)
 
     async def durable(self) -> None:
         """Waits until all that was changed before is on the disk. Raises what made a commit fail."""
@@ -122,9 +133,9 @@ class DurableMap:
         assert self._commits is not None, "a map that was only read is not written"
         await self._commits.close()
 
-    def _change(self, key: str, value: bytes | None) -> None:
+    def _change(self, changes: Mapping[str, bytes | None]) -> None:
         assert self._commits is not None, "a map that was only read is not written"
-        self._changed[key] = value
+        self._changed.update(changes)
         self._commits.mark()
 
     def _part_of(self, key: str) -> int:

@@ -1,87 +1,93 @@
-"""The budget ledger: one actor, the authority for campaigns, their money and the manual clock. It also publishes what
-shards learn from each other (`actors.publications`).
+"""The budget ledger: the authority for campaigns, their money and the manual clock. It also publishes what shards learn
+from each other (`actors.publications`).
 
 Requests for money of one campaign are answered one after the other. Where less is free than a shard needs, the
 others are asked to give back what they hold (`actors.recalls`); what a shard holds that died, or
 does not answer, is neither granted again nor called the end of the money until it says what became of it.
 
-The ledger is not restarted when it dies: a new one would have forgotten what was spent. The shards go on with the
-slices they hold, and then answer `unavailable`.
+Nothing is answered, an error included, before what it rests on is on the disk (`actors.ledger_file`). While that takes
+its time the next requests are worked on, and share the next commit. A ledger that begins again therefore holds every
+shard to what it was told, and who did not hear an answer asks again under the same number: a grant that was written
+is given once more, one that was not never was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from actors.changes import Changes, Course
+from actors.ledger_file import LedgerFile
 from actors.publications import Publications
 from actors.recalls import Births, Recalls
-from actors.shard_link import ActorLink, ShardLink
+from actors.shard_link import ShardLink
 from actors.standing import Demand, Introduction, Registration, Standing
 from actors.timeouts import Timeouts
 from engine.budget_manager import Bucket, Grants
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
-from engine.ledger import BudgetLedger
 from engine.model import Campaign
 from engine.scalars import Instant
 from engine.settings import Settings
 
-__all__ = ["LEDGER_NAME", "Ledger", "LedgerActor"]
+__all__ = ["LEDGER_NAME", "Ledger"]
 
 LEDGER_NAME = "ledger"
 
-CLOCK_START = 0
-"""Where the manual clock starts: 1970-01-01T00:00:00Z."""
-
-logger = logging.getLogger("madan_sara.ledger")
-
 
 class Ledger:
-    """What the actor does, on any way of reaching the shards. Lives on one event loop."""
+    """What the actor does, on any way of reaching the shards. Lives on one event loop, where it is made."""
 
-    def __init__(self, settings: Settings, links: Sequence[ShardLink]) -> None:
+    def __init__(self, settings: Settings, links: Sequence[ShardLink], file: LedgerFile) -> None:
+        """Goes on where the file ends, and carries on what was under way then."""
         timeouts = Timeouts.of(settings)
-        self._settings = settings
-        self._now = CLOCK_START
-        self._secret = secrets.token_bytes(16)
-        self._identity = secrets.token_bytes(16)
-        self._book = BudgetLedger(len(links))
-        self._courses: dict[str, Course] = {}
+        self._file = file
+        self._now = file.now
+        self._book = file.book
+        self._courses: dict[str, Course] = {record.campaign.id: Course.of(record) for record in file.courses}
         self._births = Births(len(links))
         self._acquiring: dict[tuple[int, str], tuple[tuple[int, int], asyncio.Task[Grants]]] = {}
         self._recalls = Recalls(self._book, links, self._births, timeouts.recall)
-        self._changes = Changes(self._book, links, self._births, timeouts.answer)
-        self._publications = Publications(settings, links, timeouts.learning)
-        self._publishing: asyncio.Task[None] | None = None
+        self._changes = Changes(file, links, self._births, timeouts.answer)
+        self._publications = Publications(settings, file, links, timeouts.learning)
         self._one_move = asyncio.Lock()
-        self._reopening: set[asyncio.Task[None]] = set()
+        self._reopening: Counter[str] = Counter()
+        self._under_way: set[asyncio.Task[None]] = set()
+        if settings.clock == "system":
+            self._keep(asyncio.create_task(self._publications.publish_for_ever(_system_time, asyncio.sleep)))
+        for campaign_id, course in self._courses.items():
+            self._changes.resume(course)
+            if course.reopens:
+                self._keep(asyncio.create_task(self._reopen_freed(campaign_id)))
 
-    async def settings(self) -> Settings:
-        """The configuration that this cluster was started with."""
-        return self._settings
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await self._file.durable()
 
     # ---- money ------------------------------------------------------------------------------------------
 
     async def introduce(self, shard: int) -> Introduction:
         """What a shard needs to read its file, before it registers."""
-        return Introduction(self._identity, self._secret, self._book.incarnation(shard) > 0)
+        async with self._answering():
+            return Introduction(self._file.identity, self._file.secret, self._book.incarnation(shard) > 0)
 
     async def register(self, shard: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
         """Begins a life of a shard, which has spent this of each campaign in all its lives, and holds nothing."""
-        incarnation = self._book.incarnation(shard) + 1
-        freed = self._book.register(shard, incarnation, spent)
-        self._births.register(shard)
-        if self._publishing is None and self._settings.clock == "system":
-            self._publishing = asyncio.create_task(self._publications.publish_for_ever(_system_time, asyncio.sleep))
-        standings = [course.standing for course in self._courses.values() if course.standing is not None]
-        for campaign_id in freed:  # others may have been told that there is no more
-            self._reopening.add(task := asyncio.create_task(self.reopen(campaign_id)))
-            task.add_done_callback(self._reopening.discard)
-        return Registration(incarnation, standings, self._publications.latest)
+        async with self._answering():
+            incarnation = self._book.incarnation(shard) + 1
+            for campaign_id in self._book.register(shard, incarnation, spent):
+                course = self._courses[campaign_id]
+                course.reopens = True  # others may have been told that there is no more
+                self._file.put_course(course.record())
+                self._keep(asyncio.create_task(self._reopen_freed(campaign_id)))
+            self._births.register(shard)
+            standings = [course.standing for course in self._courses.values() if course.standing is not None]
+            return Registration(incarnation, standings, self._publications.latest)
 
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.
@@ -97,35 +103,55 @@ class Ledger:
         return await asyncio.shield(last[1])
 
     async def _acquire(self, demand: Demand) -> Grants:
+        async with self._answering():
+            course = self._course(demand.campaign_id)
+            await course.wait_for(demand.version)
+            async with course.one_acquire:
+                return await self._acquire_alone(demand, course)
+
+    async def _acquire_alone(self, demand: Demand, course: Course) -> Grants:
         shard, incarnation, sequence, version, campaign_id, spent, needs = demand
-        course = self._course(campaign_id)
-        await course.wait_for(version)
-        async with course.one_acquire:
-            if version != course.in_force:
-                raise ShardUnavailable(f"Shard {shard} asked by rules of {campaign_id!r} that were replaced.")
-            answer = self._book.ask(shard, incarnation, sequence, campaign_id, spent)
-            if answer is not None:
-                return answer
-            await self._recalls.recall(campaign_id, self._book.in_the_way(campaign_id, shard, needs))
-            return self._book.grant(shard, incarnation, sequence, campaign_id, needs)
+        if version != course.in_force:
+            raise ShardUnavailable(f"Shard {shard} asked by rules of {campaign_id!r} that were replaced.")
+        answer = self._book.ask(shard, incarnation, sequence, campaign_id, spent)
+        if answer is not None:
+            return answer
+        await self._recalls.recall(campaign_id, self._book.in_the_way(campaign_id, shard, needs))
+        return self._book.grant(shard, incarnation, sequence, campaign_id, needs)
 
     async def elsewhere(self, campaign_id: str, shard: int) -> dict[Bucket, int]:
         """See `BudgetLedger.elsewhere`."""
-        return self._book.elsewhere(campaign_id, shard)
+        async with self._answering():
+            return self._book.elsewhere(campaign_id, shard)
 
     async def reopen(self, campaign_id: str) -> None:
         """Money or a place came back on a shard. Recalls every slice, and with it the word that there was no more."""
-        course = self._course(campaign_id)
-        async with course.one_acquire:
-            await self._recalls.recall(campaign_id, self._book.holders(campaign_id), reopens=True)
+        async with self._answering():
+            course = self._course(campaign_id)
+            async with course.one_acquire:
+                await self._recalls.recall(campaign_id, self._book.holders(campaign_id), reopens=True)
+
+    async def _reopen_freed(self, campaign_id: str) -> None:
+        """As `reopen`; a next life does it again if this one does not come to the end of it."""
+        self._reopening[campaign_id] += 1
+        try:
+            await self.reopen(campaign_id)
+        finally:
+            self._reopening[campaign_id] -= 1
+        if not self._reopening[campaign_id]:
+            course = self._courses[campaign_id]
+            course.reopens = False
+            self._file.put_course(course.record())
 
     async def audit(self) -> list[str]:
         """Every way in which the book does not balance; empty if it does."""
-        return self._book.audit()
+        async with self._answering():
+            return self._book.audit()
 
     async def spent(self, campaign_id: str) -> dict[Bucket, int]:
         """What counts as spent of each bucket, as far as it was reported."""
-        return self._book.spent(campaign_id)
+        async with self._answering():
+            return self._book.spent(campaign_id)
 
     # ---- campaigns --------------------------------------------------------------------------------------
 
@@ -135,28 +161,31 @@ class Ledger:
         Raises `Conflict` if it has messages and its category, timezone or currency differ, `ShardUnavailable` if a
         shard has not taken it in time; it is in force then once that shard answers or begins a new life.
         """
-        course = self._courses.setdefault(campaign.id, Course())
-        await self._changes.put(course, campaign)
+        async with self._answering():
+            await self._changes.put(self._courses.setdefault(campaign.id, Course()), campaign)
 
     async def set_paused(self, campaign_id: str, paused: bool) -> None:
         """Pauses or resumes a campaign; afterwards every shard knows. Raises as `put_campaign`."""
-        await self._changes.set_paused(self._course(campaign_id), paused)
+        async with self._answering():
+            await self._changes.set_paused(self._course(campaign_id), paused)
 
     async def get_campaign(self, campaign_id: str) -> Standing:
         """A campaign as it stands."""
-        standing = self._course(campaign_id).standing
-        assert standing is not None
-        return standing
+        async with self._answering():
+            standing = self._course(campaign_id).standing
+            assert standing is not None
+            return standing
 
     async def list_campaigns(self) -> list[Standing]:
         """All campaigns, by id."""
-        standings = (course.standing for _, course in sorted(self._courses.items()))
-        return [standing for standing in standings if standing is not None]
+        async with self._answering():
+            standings = (course.standing for _, course in sorted(self._courses.items()))
+            return [standing for standing in standings if standing is not None]
 
     # ---- the clock --------------------------------------------------------------------------------------
 
     async def now(self) -> int:
-        """The manual clock."""
+        """The manual clock: where it stands on the disk."""
         return self._now
 
     async def set_clock(self, now: int) -> None:
@@ -168,7 +197,21 @@ class Ledger:
             if now < self._now:
                 raise Conflict(f"The clock stands at {Instant(self._now).write()} and does not go back.")
             await self._publications.publish(now)
+            self._file.put_clock(now)
+            await self._file.durable()
             self._now = now
+
+    # ---- inside -----------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Ends what is under way, writes what was changed, and lets go of the file."""
+        for task in self._under_way:
+            task.cancel()
+        await self._file.close()
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def _course(self, campaign_id: str) -> Course:
         course = self._courses.get(campaign_id)
@@ -179,15 +222,3 @@ class Ledger:
 
 def _system_time() -> int:
     return int(time.time())
-
-
-class LedgerActor(Ledger):
-    """The Ray actor."""
-
-    def __init__(self, settings: Settings) -> None:
-        timeouts = Timeouts.of(settings)
-        super().__init__(settings, [ActorLink(index, timeouts) for index in range(settings.shards)])
-
-    async def ping(self) -> bool:
-        """Answers."""
-        return True

@@ -4,6 +4,9 @@ The rule (contract, section 4): once a minute under the system clock, and under 
 before the move is answered. A shard that does not answer in time is spoken of in the log, counts with what it
 reported last, and decides by what it was told last; nobody waits for it longer. One that begins a new life gets the
 latest publication with its registration.
+
+What each shard reported last is on the disk before anybody hears what was made of it. So a ledger's next life goes on
+with the same figures under the same number, and publishes no worse ones while a shard is down: it asks nobody before.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
+from actors.ledger_file import LedgerFile
 from actors.shard_link import ShardLink
 from actors.standing import Publication
-from engine.learning import Learned, Learning
+from engine.learning import Learning
 from engine.settings import Settings
 
 __all__ = ["Publications"]
@@ -28,21 +32,26 @@ logger = logging.getLogger("madan_sara.ledger")
 class Publications:
     """The publications of one ledger, one after the other. Lives on one event loop."""
 
-    def __init__(self, settings: Settings, links: Sequence[ShardLink], timeout_s: float) -> None:
+    def __init__(self, settings: Settings, file: LedgerFile, links: Sequence[ShardLink], timeout_s: float) -> None:
         """`timeout_s`: for all shards to report, and again for all to hear."""
         self._learning = Learning(settings)
+        self._file = file
         self._links = links
         self._timeout_s = timeout_s
-        self._reports = [Learned(0, {})] * len(links)
+        self._reports = file.reports
         self._one = asyncio.Lock()
-        self.latest = Publication(0, self._learning.figures([], 0))
+        last = file.publication
+        self.latest = Publication(last.number, self._learning.figures(self._reports, last.now))
 
     async def publish(self, now: int) -> None:
         """Publishes what is known at `now`. Never raises because of a shard."""
         async with self._one:
             reports = await self._ask_all("report", [link.learned(now) for link in self._links])
             self._reports = [last if new is None else new for new, last in zip(reports, self._reports, strict=True)]
-            self.latest = Publication(self.latest.number + 1, self._learning.figures(self._reports, now))
+            publication = Publication(self.latest.number + 1, self._learning.figures(self._reports, now))
+            self._file.put_publication(publication.number, now, self._reports)
+            await self._file.durable()
+            self.latest = publication
             await self._ask_all("hear", [link.publish(self.latest) for link in self._links])
 
     async def publish_for_ever(self, now: Callable[[], int], pause: Callable[[float], Awaitable[object]]) -> NoReturn:

@@ -9,6 +9,9 @@ takes back what is committed. Shards report what they spent as absolute numbers,
 that arrives twice, or after a later one was lost, does no harm.
 
 The book only counts. Recalling slices from shards that sit on them is the work of `actors.ledger`.
+
+Whoever keeps the book on a disk writes what `take_images` gives out, and later loads all of that again: the book is
+then as it was, with the same answers to whatever is asked next.
 """
 
 from __future__ import annotations
@@ -16,12 +19,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
-from engine._core import CHANNELS
+from engine.accounts import Account, Entry, Limits
 from engine.budget_manager import Bucket, Grants, Slice
 from engine.errors import MadanSaraError, ShardUnavailable, UnknownCampaign
-from engine.model import Budget, Campaign
+from engine.ledger_images import Amounts, Image, Imbalance, Life, Page, Terms, Touched
 
 __all__ = ["BudgetLedger", "Limits", "Superseded"]
 
@@ -48,89 +50,15 @@ class Superseded(MadanSaraError):  # noqa: N818
         self.detail = f"Shard {shard} has a later life than incarnation {incarnation}."
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a campaign may commit, in micro-units and messages; None, or a channel left out, is no bound."""
-
-    total: int | None = None
-    channels: Mapping[int, int] = field(default_factory=dict)
-    daily: int | None = None
-    """Of each of the campaign's local days, as is the next."""
-    daily_messages: int | None = None
-    per_minute: int | None = None
-    """Messages in each UTC minute."""
-
-    @classmethod
-    def of(cls, campaign: Campaign) -> Limits:
-        """The limits of a campaign."""
-        budget = campaign.budget or Budget()
-        channels = {CHANNELS.index(name): int(amount) for name, amount in budget.per_channel.items()}
-        limits = campaign.limits
-        return cls(budget.total, channels, budget.daily, limits.daily_messages, limits.per_minute)
-
-    def on(self, bucket: Bucket) -> int | None:
-        """The limit of a bucket."""
-        kind, key = bucket
-        match kind:
-            case 0:
-                return self.total
-            case 1:
-                return self.channels.get(key)
-            case 2:
-                return self.daily
-            case 3:
-                return self.daily_messages
-            case 4:
-                return self.per_minute
-        raise ValueError(f"there is no bucket {bucket}")
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One shard's page of an account."""
-
-    spent: Counter[Bucket] = field(default_factory=Counter)
-    held: Counter[Bucket] = field(default_factory=Counter)
-    kept: dict[Bucket, int] = field(default_factory=dict)
-    """Minutes that it held when it asked for something else."""
-    asking: int = 0
-    """Number of the request that was noted last; 0 after a report that overtook it."""
-    sequence: int = 0
-    """Of the last request answered."""
-    answer: Grants | None = None
-
-
-@dataclass(slots=True)
-class _Account:
-    """One campaign."""
-
-    limits: Limits
-    entries: dict[int, _Entry] = field(default_factory=dict)
-    settled: Counter[Bucket] = field(default_factory=Counter)
-    outstanding: Counter[Bucket] = field(default_factory=Counter)
-    ceilings: dict[Bucket, int] = field(default_factory=dict)
-    """What was settled and outstanding already when a lower limit came."""
-
-    def entry(self, shard: int) -> _Entry:
-        return self.entries.setdefault(shard, _Entry())
-
-    def free(self, bucket: Bucket) -> int | None:
-        limit = self.limits.on(bucket)
-        return None if limit is None else max(0, limit - self.settled[bucket] - self.outstanding[bucket])
-
-    def excess(self, bucket: Bucket) -> int:
-        limit = self.limits.on(bucket)
-        return 0 if limit is None else max(0, self.settled[bucket] + self.outstanding[bucket] - limit)
-
-
 class BudgetLedger:
     """The accounts of all campaigns. `shards` is how many share them; they are numbered from 0."""
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
         self._incarnations: dict[int, int] = {}
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, Account] = {}
         self._imbalances: list[str] = []
+        self._touched = Touched()
 
     def __contains__(self, campaign_id: str) -> bool:
         """Whether the campaign has an account."""
@@ -138,7 +66,8 @@ class BudgetLedger:
 
     def set_limits(self, campaign_id: str, limits: Limits) -> None:
         """Opens the account of a campaign or gives it other limits."""
-        account = self._accounts.setdefault(campaign_id, _Account(limits))
+        account = self._accounts.setdefault(campaign_id, Account(limits))
+        self._touched.terms.add(campaign_id)
         account.limits = limits
         account.ceilings = {
             bucket: committed
@@ -162,10 +91,11 @@ class BudgetLedger:
         for campaign_id in spent:
             self._account(campaign_id)
         self._incarnations[shard] = incarnation
+        self._touched.lives.add(shard)
         freed = []
         for campaign_id, account in self._accounts.items():
-            before = account.entries.pop(shard, _Entry())
-            entry = account.entry(shard)
+            before = account.entries.pop(shard, Entry())
+            entry = self._entry(campaign_id, shard)
             entry.spent, entry.held = before.spent, before.held
             now = spent.get(campaign_id, {})
             came_free = [
@@ -186,20 +116,24 @@ class BudgetLedger:
         """
         self._check_life(shard, incarnation)
         account = self._account(campaign_id)
-        entry = account.entry(shard)
+        entry = self._entry(campaign_id, shard)
         for bucket in entry.spent.keys() | entry.held.keys() | spent.keys():
             before, held = entry.spent[bucket], entry.held[bucket]
             after = spent.get(bucket, before)
             if account.limits.on(bucket) is not None and after > before + held:
                 fault = f"{campaign_id} {bucket}: shard {shard} spent {after - before} and held {held}"
                 logger.error("the budget does not balance: %s", fault)
+                self._touched.imbalances.add(len(self._imbalances))
                 self._imbalances.append(fault)
             account.settled[bucket] += after - before
             account.outstanding[bucket] -= held
+            if after != before or held:
+                self._touched.amounts.add((campaign_id, shard, bucket))
             if after != before:
                 entry.spent[bucket] = after
         entry.held = Counter()
         entry.asking = 0
+        self._touched.pages.add((campaign_id, shard))
 
     def recalled(
         self, shard: int, incarnation: int, sequence: int, campaign_id: str, spent: Mapping[Bucket, int]
@@ -208,7 +142,7 @@ class BudgetLedger:
         the shard died or got another grant since it was asked."""
         if incarnation != self.incarnation(shard):
             return False
-        entry = self._account(campaign_id).entry(shard)
+        entry = self._entry(campaign_id, shard)
         if sequence != entry.sequence:
             return False
         asking = entry.asking
@@ -235,12 +169,13 @@ class BudgetLedger:
     ) -> Grants | None:
         """The first half of `acquire`: takes back all that a shard held of a campaign and notes what it spent.
 
-        A repeated `sequence` changes nothing and returns the answer that the request got already.
+        A repeated `sequence` changes nothing and returns the answer that the request got already; what it tells of
+        full minutes beside those that were asked for is as of now.
         """
         self._check_life(shard, incarnation)
-        entry = self._account(campaign_id).entry(shard)
+        entry = self._entry(campaign_id, shard)
         if sequence == entry.sequence:
-            return entry.answer
+            return _answer(self._account(campaign_id), entry)
         if sequence < max(entry.sequence, entry.asking):
             raise ShardUnavailable(f"Shard {shard} asked for more since its request {sequence}.")
         entry.kept = {
@@ -265,7 +200,7 @@ class BudgetLedger:
         """
         self._check_life(shard, incarnation)
         account = self._account(campaign_id)
-        entry = account.entry(shard)
+        entry = self._entry(campaign_id, shard)
         if sequence != entry.asking:
             raise ShardUnavailable(f"Shard {shard} went on without an answer to its request {sequence}.")
         if others := self.in_the_way(campaign_id, shard, needs):
@@ -277,16 +212,17 @@ class BudgetLedger:
             amount = _size(need, free, self._shards)
             last = amount < need or (amount == free and not account.outstanding[bucket])
             grants[bucket] = Slice(amount, last, account.excess(bucket))
+        entry.sequence, entry.granted = sequence, dict(grants)
         for bucket, kept in entry.kept.items():
             if bucket not in grants and (amount := min(kept, account.free(bucket) or 0)) > 0:
                 grants[bucket] = Slice(amount, False, 0)
         entry.kept = {}
-        grants |= _full_around(account, grants)
         for bucket, (amount, _, _) in grants.items():
             entry.held[bucket] = amount
             account.outstanding[bucket] += amount
-        entry.sequence, entry.answer = sequence, grants
-        return grants
+            self._touched.amounts.add((campaign_id, shard, bucket))
+        self._touched.pages.add((campaign_id, shard))
+        return _answer(account, entry)
 
     def acquire(
         self,
@@ -330,13 +266,67 @@ class BudgetLedger:
                 faults += _faults(account, campaign_id, bucket, settled, outstanding)
         return faults
 
-    def _account(self, campaign_id: str) -> _Account:
+    # ---- on a disk --------------------------------------------------------------------------------------
+
+    def take_images(self) -> list[Image]:
+        """All that was changed since the last call, as it is now; each replaces the one of the same place before it."""
+        touched, self._touched = self._touched, Touched()
+        images: list[Image] = [Life(shard, self._incarnations[shard]) for shard in touched.lives]
+        for campaign_id in touched.terms:
+            account = self._accounts[campaign_id]
+            images.append(Terms(campaign_id, account.limits, account.ceilings))
+        for campaign_id, shard in touched.pages:
+            entry = self._accounts[campaign_id].entries[shard]
+            images.append(Page(campaign_id, shard, entry.asking, entry.sequence, entry.granted))
+        for campaign_id, shard, bucket in touched.amounts:
+            entry = self._accounts[campaign_id].entries[shard]
+            images.append(Amounts(campaign_id, shard, bucket, entry.spent[bucket], entry.held[bucket]))
+        images += [Imbalance(number, self._imbalances[number]) for number in touched.imbalances]
+        return images
+
+    def load(self, images: Iterable[Image]) -> None:
+        """Makes an empty book what the last images of all places say, in any order. `Amounts` of nothing may be left
+        out."""
+        imbalances: dict[int, str] = {}
+        for image in images:
+            match image:
+                case Life(shard, incarnation):
+                    self._incarnations[shard] = incarnation
+                case Terms(campaign_id, limits, ceilings):
+                    account = self._accounts.setdefault(campaign_id, Account(limits))
+                    account.limits, account.ceilings = limits, dict(ceilings)
+                case Page(campaign_id, shard, asking, sequence, granted):
+                    entry = self._loaded_entry(campaign_id, shard)
+                    entry.asking, entry.sequence, entry.granted = asking, sequence, granted
+                case Amounts(campaign_id, shard, bucket, spent, held):
+                    entry = self._loaded_entry(campaign_id, shard)
+                    entry.spent[bucket], entry.held[bucket] = spent, held
+                    self._accounts[campaign_id].settled[bucket] += spent
+                    self._accounts[campaign_id].outstanding[bucket] += held
+                case Imbalance(number, text):
+                    imbalances[number] = text
+        self._imbalances = [text for _, text in sorted(imbalances.items())]
+
+    def _loaded_entry(self, campaign_id: str, shard: int) -> Entry:
+        account = self._accounts.setdefault(campaign_id, Account(Limits()))
+        return account.entries.setdefault(shard, Entry())
+
+    # ---- inside -----------------------------------------------------------------------------------------
+
+    def _entry(self, campaign_id: str, shard: int) -> Entry:
+        entries = self._account(campaign_id).entries
+        if shard not in entries:
+            entries[shard] = Entry()
+            self._touched.pages.add((campaign_id, shard))
+        return entries[shard]
+
+    def _account(self, campaign_id: str) -> Account:
         try:
             return self._accounts[campaign_id]
         except KeyError:
             raise UnknownCampaign(campaign_id) from None
 
-    def _free(self, account: _Account, bucket: Bucket) -> int:
+    def _free(self, account: Account, bucket: Bucket) -> int:
         free = account.free(bucket)
         if free is None:
             raise ValueError(f"bucket {bucket} has no limit to grant from")
@@ -354,7 +344,16 @@ def _size(need: int, free: int, shards: int) -> int:
     return max(need, min(PLENTY * need, free // (2 * shards)))
 
 
-def _full_around(account: _Account, grants: Grants) -> Grants:
+def _answer(account: Account, entry: Entry) -> Grants:
+    """To the request that was granted last, as long as nothing of the grant came back."""
+    grants = dict(entry.granted)
+    for bucket, amount in entry.held.items():
+        if amount and bucket not in grants:
+            grants[bucket] = Slice(amount, False, 0)
+    return grants | _full_around(account, grants)
+
+
+def _full_around(account: Account, grants: Grants) -> Grants:
     """The minutes around the full ones among the grants that nobody has a place in any more."""
     full: Grants = {}
     for kind, asked in [bucket for bucket, slice_ in grants.items() if bucket[0] == MINUTE and not slice_.amount]:
@@ -367,7 +366,7 @@ def _full_around(account: _Account, grants: Grants) -> Grants:
     return full
 
 
-def _faults(account: _Account, campaign_id: str, bucket: Bucket, settled: int, outstanding: int) -> Iterable[str]:
+def _faults(account: Account, campaign_id: str, bucket: Bucket, settled: int, outstanding: int) -> Iterable[str]:
     where = f"{campaign_id} {bucket}"
     if (account.settled[bucket], account.outstanding[bucket]) != (settled, outstanding):
         yield f"{where}: the running totals differ from the shards' pages"

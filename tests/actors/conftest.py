@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,14 @@ from tests.actors.threaded import Start, ThreadShard, audit, start_shards
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
     started: list[ThreadShard] = []
     ledgers: list[tuple[Ledger, list[ThreadShard]]] = []
 
     async def start(*kinds: type[ThreadShard], settings: object = None) -> tuple[Ledger, list[ThreadShard]]:
-        ledger, shards = await start_shards(settings or default_settings(), kinds)  # type: ignore[arg-type]
+        directory = tmp_path / f"ledger-{len(ledgers)}"
+        directory.mkdir()
+        ledger, shards = await start_shards(settings or default_settings(), kinds, directory)  # type: ignore[arg-type]
         started.extend(shards)
         ledgers.append((ledger, shards))
         return ledger, shards
@@ -29,5 +32,6 @@ async def start() -> AsyncIterator[Start]:
         shard.second.shutdown(cancel_futures=True)
     for ledger, shards in ledgers:
         await audit(ledger, shards)
+        await ledger.close()
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()

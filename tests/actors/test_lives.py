@@ -127,7 +127,7 @@ async def test_a_report_of_a_life_that_ended_meanwhile_is_nobodys(start: Start) 
 
 
 async def test_a_pause_waits_for_the_change_before_it(start: Start) -> None:
-    ledger, shards = await start(*[ThreadShard] * 2, settings=QUICK)
+    ledger, shards = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", {}))
     shards[0].hung.set()
     change = asyncio.create_task(ledger.put_campaign(make_campaign("c", {"name": "new"})))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from ray.exceptions import RayActorError
 from actors import publications
 from actors.client import AsyncOutreach
 from actors.cluster import Cluster
+from actors.ledger_file import LedgerFile
 from actors.publications import Publications
 from engine.config import default_settings
 from engine.event import Event
@@ -23,7 +25,7 @@ from engine.router import Router
 from engine.scalars import Identifier
 from tests.actors.requests import put, send
 from tests.actors.test_recalls import QUICK
-from tests.actors.threaded import Start, ThreadShard
+from tests.actors.threaded import Start, ThreadShard, fail
 
 DAY = 86_400
 EMAIL = 0
@@ -80,7 +82,7 @@ async def test_who_does_not_answer_counts_as_last_reported_and_holds_nobody_up(
     assert ("no answer within" in spoken[0]) == hung
 
 
-async def test_a_publication_a_minute_whatever_happens() -> None:
+async def test_a_publication_a_minute_whatever_happens(tmp_path: Path) -> None:
     times, pauses = iter([60, "no time", 180]), []
 
     async def pause(seconds: float) -> None:
@@ -88,11 +90,13 @@ async def test_a_publication_a_minute_whatever_happens() -> None:
         if len(pauses) > 3:
             raise asyncio.CancelledError
 
-    published = Publications(default_settings(), [], 1.0)
+    file = await LedgerFile.open(tmp_path, 0, fail)
+    published = Publications(default_settings(), file, [], 1.0)
     with pytest.raises(asyncio.CancelledError):
         await published.publish_for_ever(lambda: int(next(times)), pause)  # type: ignore[call-overload]
     assert pauses == [60.0] * 4
     assert published.latest.number == 2
+    await file.close()
 
 
 @pytest.mark.parametrize("settings", [MANUAL, default_settings()])

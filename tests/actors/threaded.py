@@ -7,10 +7,12 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from actors.answers import ActorGone, ActorUnreachable
 from actors.ledger import Ledger
+from actors.ledger_file import LedgerFile
 from actors.ledger_link import LedgerLink
 from actors.standing import Demand, Publication, Report, Standing
 from actors.turn import Turn
@@ -62,6 +64,7 @@ class ThreadShard:
         self.hung = threading.Event()
         self.called_in_vain = asyncio.Event()
         self.alive = True
+        self.begins = False
         self.balances: dict[str, Balance] = {}
         self.begin()
 
@@ -77,6 +80,7 @@ class ThreadShard:
     async def register(self) -> None:
         """Begins a life that knows what the last one decided."""
         self.begin()
+        self.begins = True
         spent = {campaign_id: balance.release() for campaign_id, balance in self.balances.items()}
         registration = await self.ledger.register(self.index, spent)
         self.incarnation = registration.incarnation
@@ -85,7 +89,7 @@ class ThreadShard:
         for standing in registration.standings:
             self.put(standing)
         self.heard.append(registration.publication)
-        self.alive = True
+        self.alive, self.begins = True, False
 
     def superseded(self) -> None:
         self.alive = False
@@ -152,6 +156,8 @@ class ThreadShard:
     async def on(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
         if self.hung.is_set():
             await asyncio.sleep(3600)
+        if self.begins:
+            raise ShardUnavailable("it did not start yet")
         if not self.alive:
             self.called_in_vain.set()
             raise ActorUnreachable("dead")
@@ -203,12 +209,25 @@ class GoneShard(ThreadShard):
 Start = Callable[..., Awaitable[tuple[Ledger, list["ThreadShard"]]]]
 
 
-async def start_shards(settings: Settings, kinds: Sequence[type[ThreadShard]]) -> tuple[Ledger, list[ThreadShard]]:
-    loop = asyncio.get_running_loop()
-    shards = [kind(index, loop) for index, kind in enumerate(kinds)]
-    ledger = Ledger(settings, shards)
+async def open_ledger(settings: Settings, shards: Sequence[ThreadShard], directory: Path) -> Ledger:
+    """A life of the ledger, which the shards ask from now on."""
+    ledger = Ledger(settings, shards, await LedgerFile.open(directory, len(shards), fail))
     for shard in shards:
         shard.ledger = ledger
+    return ledger
+
+
+def fail(error: BaseException) -> None:
+    raise AssertionError("a commit failed") from error
+
+
+async def start_shards(
+    settings: Settings, kinds: Sequence[type[ThreadShard]], directory: Path
+) -> tuple[Ledger, list[ThreadShard]]:
+    loop = asyncio.get_running_loop()
+    shards = [kind(index, loop) for index, kind in enumerate(kinds)]
+    ledger = await open_ledger(settings, shards, directory)
+    for shard in shards:
         await shard.register()
     return ledger, shards
 

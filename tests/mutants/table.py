@@ -288,7 +288,7 @@ MUTANTS = (
     # ---- places of a minute -------------------------------------------------------------------------------
     Mutant(
         "a minute holds one more",
-        "engine/ledger.py",
+        "engine/accounts.py",
         "                return self.per_minute\n",
         "                return None if self.per_minute is None else self.per_minute + 1\n",
         (MINUTES,),

@@ -1,0 +1,139 @@
+"""The ledger as an actor of Ray: opens the state file, answers while that is done, and ends when it cannot be written.
+
+Ray restarts it when its process ends, by whatever; `Ledger` then goes on where the file ends. The constructor never
+raises, for Ray would keep the actor dead for good. A file that cannot be used as it is makes every answer
+`ShardUnavailable` with what is wrong and what to do about it, until it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from pathlib import Path
+
+import ray
+
+from actors.ledger import Ledger
+from actors.ledger_file import LedgerFile
+from actors.shard_link import ActorLink
+from actors.standing import Demand, Introduction, Registration, Standing
+from actors.timeouts import Timeouts
+from engine.budget_manager import Bucket, Grants
+from engine.errors import ShardUnavailable, StateFault
+from engine.model import Campaign
+from engine.settings import Settings
+
+__all__ = ["LedgerActor"]
+
+RETRY_PAUSE_S = 1.0
+"""Between two tries to open the file, after one failed."""
+
+WRITE_FAILED_EXIT_STATUS = 4
+
+logger = logging.getLogger("madan_sara.ledger")
+
+
+class LedgerActor:
+    """`Ledger` by its methods, once its file is open. `state_dir` of the settings must name a directory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._next_try = 0.0
+        self._opening = asyncio.create_task(self._open())
+
+    async def ping(self) -> bool:
+        """Answers once the file is open. Raises its `StateFault`."""
+        await self._ledger_or_fault()
+        return True
+
+    async def settings(self) -> Settings:
+        """The configuration that this cluster was started with."""
+        return self._settings
+
+    async def close(self) -> None:
+        """Lets go of the file; nothing is answered any more."""
+        ledger = await self._ledger()
+        self._opening = asyncio.create_task(_closed())
+        await ledger.close()
+
+    # ---- see `Ledger` -----------------------------------------------------------------------------------
+
+    async def introduce(self, shard: int) -> Introduction:
+        return await (await self._ledger()).introduce(shard)
+
+    async def register(self, shard: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
+        return await (await self._ledger()).register(shard, spent)
+
+    async def acquire(self, demand: Demand) -> Grants:
+        return await (await self._ledger()).acquire(demand)
+
+    async def elsewhere(self, campaign_id: str, shard: int) -> dict[Bucket, int]:
+        return await (await self._ledger()).elsewhere(campaign_id, shard)
+
+    async def reopen(self, campaign_id: str) -> None:
+        await (await self._ledger()).reopen(campaign_id)
+
+    async def audit(self) -> list[str]:
+        return await (await self._ledger()).audit()
+
+    async def spent(self, campaign_id: str) -> dict[Bucket, int]:
+        return await (await self._ledger()).spent(campaign_id)
+
+    async def put_campaign(self, campaign: Campaign) -> None:
+        await (await self._ledger()).put_campaign(campaign)
+
+    async def set_paused(self, campaign_id: str, paused: bool) -> None:
+        await (await self._ledger()).set_paused(campaign_id, paused)
+
+    async def get_campaign(self, campaign_id: str) -> Standing:
+        return await (await self._ledger()).get_campaign(campaign_id)
+
+    async def list_campaigns(self) -> list[Standing]:
+        return await (await self._ledger()).list_campaigns()
+
+    async def now(self) -> int:
+        return await (await self._ledger()).now()
+
+    async def set_clock(self, now: int) -> None:
+        await (await self._ledger()).set_clock(now)
+
+    # ---- inside -----------------------------------------------------------------------------------------
+
+    async def _ledger(self) -> Ledger:
+        try:
+            return await self._ledger_or_fault()
+        except StateFault as fault:
+            raise ShardUnavailable(f"The ledger cannot start. {fault.detail}") from None
+
+    async def _ledger_or_fault(self) -> Ledger:
+        opening = self._opening
+        if opening.done() and opening.exception() is not None and time.monotonic() >= self._next_try:
+            opening = self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(opening)
+
+    async def _open(self) -> Ledger:
+        shards = self._settings.shards
+        timeouts = Timeouts.of(self._settings)
+        began = time.monotonic()
+        first_life = not ray.get_runtime_context().was_current_actor_reconstructed
+        try:
+            file = await LedgerFile.open(Path(self._settings.state_dir), shards, _end, create=first_life)
+        except StateFault as fault:
+            logger.error("the ledger cannot start: %s", fault)
+            self._next_try = time.monotonic() + RETRY_PAUSE_S
+            raise
+        if not first_life:
+            logger.warning("the ledger begins again: its file was read in %.3f s", time.monotonic() - began)
+        return Ledger(self._settings, [ActorLink(index, timeouts) for index in range(shards)], file)
+
+
+async def _closed() -> Ledger:
+    raise ShardUnavailable("The ledger was told to end.")
+
+
+def _end(error: BaseException) -> None:
+    """Memory is ahead of the disk: nothing of it may be answered any more. Ray begins another process."""
+    logger.critical("the ledger could not be written; this process ends: %s", error)
+    os._exit(WRITE_FAILED_EXIT_STATUS)
