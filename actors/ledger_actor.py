@@ -11,9 +11,11 @@ import asyncio
 import logging
 import os
 import time
+import warnings
 from pathlib import Path
 
 import ray
+from ray.util.annotations import RayDeprecationWarning
 
 from actors.ledger import Ledger
 from actors.ledger_file import LedgerFile
@@ -117,7 +119,7 @@ class LedgerActor:
         shards = self._settings.shards
         timeouts = Timeouts.of(self._settings)
         began = time.monotonic()
-        first_life = not ray.get_runtime_context().was_current_actor_reconstructed
+        first_life = not _is_restarted()
         try:
             file = await LedgerFile.open(Path(self._settings.state_dir), shards, _end, create=first_life)
         except StateFault as fault:
@@ -127,6 +129,14 @@ class LedgerActor:
         if not first_life:
             logger.warning("the ledger begins again: its file was read in %.3f s", time.monotonic() - began)
         return Ledger(self._settings, [ActorLink(index, timeouts) for index in range(shards)], file)
+
+
+def _is_restarted() -> bool:
+    """Whether Ray began this actor again: then there must be a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RayDeprecationWarning)  # Ray asks itself what it advises others not to
+        restarted: bool = ray.get_runtime_context().was_current_actor_reconstructed
+    return restarted
 
 
 async def _closed() -> Ledger:

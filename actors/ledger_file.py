@@ -84,14 +84,24 @@ class LedgerFile:
         file = await StateFile.open(path, KIND, None, content=content, create=create, lock_timeout_s=lock_timeout_s)
         try:
             _check_shards(file, shards)
-            ledger_file = cls(file, await DurableMap.load(file, on_failure), shards)
-            ledger_file._load()
+            ledger_file = await cls._read(file, shards, on_failure)
         except BaseException:
             await file.close()
             raise
         if not ledger_file.secret:  # nothing was ever answered
             ledger_file.secret = secrets.token_bytes(16)
             ledger_file._put([(SECRET, ledger_file.secret)])
+        return ledger_file
+
+    @classmethod
+    async def _read(cls, file: StateFile, shards: int, on_failure: Callable[[BaseException], None]) -> LedgerFile:
+        entries = await DurableMap.load(file, on_failure)
+        ledger_file = cls(file, entries, shards)
+        try:
+            ledger_file._load()
+        except BaseException:
+            await entries.close()
+            raise
         return ledger_file
 
     # ---- what is kept -----------------------------------------------------------------------------------

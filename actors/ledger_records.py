@@ -82,7 +82,8 @@ class LearnedRecord(msgspec.Struct, array_like=True):
     counts: bytes
 
 
-encode = msgspec.msgpack.Encoder(enc_hook=encode_scalar).encode
+encode = msgspec.msgpack.Encoder().encode
+encode_course = msgspec.msgpack.Encoder(enc_hook=encode_scalar).encode
 decode_course = msgspec.msgpack.Decoder(CourseRecord, dec_hook=decode_scalar).decode
 decode_publication = msgspec.msgpack.Decoder(PublicationRecord).decode
 decode_terms = msgspec.msgpack.Decoder(TermsRecord).decode
@@ -137,7 +138,7 @@ def read_image(key: str, value: bytes) -> Image:
 
 def course_entry(record: CourseRecord) -> Entry:
     """A campaign as it stands."""
-    return f"course {record.campaign.id}", encode(record)
+    return f"course {record.campaign.id}", encode_course(record)
 
 
 def read_course(value: bytes) -> CourseRecord:

@@ -31,7 +31,8 @@ class Limits:
         budget = campaign.budget or Budget()
         channels = {CHANNELS.index(name): int(amount) for name, amount in budget.per_channel.items()}
         limits = campaign.limits
-        return cls(budget.total, channels, budget.daily, limits.daily_messages, limits.per_minute)
+        total, daily = (None if amount is None else int(amount) for amount in (budget.total, budget.daily))
+        return cls(total, channels, daily, limits.daily_messages, limits.per_minute)
 
     def on(self, bucket: Bucket) -> int | None:
         """The limit of a bucket."""
