@@ -193,6 +193,7 @@ class Ledger:
 
         Raises `Conflict` if that would be backwards.
         """
+        now = int(now)  # an `Instant` is written as text
         async with self._one_move:
             if now < self._now:
                 raise Conflict(f"The clock stands at {Instant(self._now).write()} and does not go back.")
