@@ -61,8 +61,8 @@ def make_state(path: Path, head: Head, lock_timeout_s: float) -> None:
         if _has_content(witness_path(path)) or wal_path(path).exists():
             raise StateFault(str(path), None, "it is missing, but what lies beside it (-wal, .last) is there", RESTORE)
         unfinished = path.with_name(path.name + ".new")
-        unfinished.unlink(missing_ok=True)
-        unfinished.with_name(unfinished.name + "-journal").unlink(missing_ok=True)
+        for rest in ("", "-journal", "-wal"):
+            unfinished.with_name(unfinished.name + rest).unlink(missing_ok=True)
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(unfinished, isolation_level=None)
         try:
@@ -88,6 +88,8 @@ def _fill(connection: sqlite3.Connection, head: Head) -> None:
     places = ", ".join("?" for _ in HEAD_COLUMNS)
     connection.execute(f"INSERT INTO head(id, {', '.join(HEAD_COLUMNS)}) VALUES (1, {places})", head.row())
     connection.execute("COMMIT")
+    # Here and not in the first life: it is written with a rollback journal, which whoever only reads cannot roll back.
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
 
 
 def copy_state(path: Path, directory: Path, lock_timeout_s: float) -> Path:

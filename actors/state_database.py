@@ -173,7 +173,9 @@ class StateDatabase:
             raise self._fault("the schema", "its tables are not those of a state file", RESTORE)
 
     def _check_structure(self) -> None:
-        """That every page of the database is in its place and in one only: 0.07 s for 256 MB."""
+        """That the log counts, and every page of the database is in its place and in one only: 0.07 s for 256 MB."""
+        if self._one("PRAGMA journal_mode") != b"wal":
+            raise self._fault("the database's header", "it does not say that there is a log (-wal)", RESTORE)
         verdict = self._one("PRAGMA quick_check(1)")
         if verdict != b"ok":
             raise self._fault(None, f"the database is damaged ({verdict!r})", RESTORE)

@@ -37,7 +37,7 @@ MEANINGS = {
 """By SQLite's result code: what is wrong, and what to do."""
 
 
-def fault_of(error: sqlite3.Error | OSError, path: Path) -> StateFault:
+def fault_of(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StateFault:
     """The fault that an error of SQLite or the system means. A text that cannot be read is damage."""
     if isinstance(error, OSError):
         what, remedy = f"the system says: {error.strerror}", "Look at the disk, the file's owner and its mode"
@@ -52,5 +52,5 @@ def faults_of(path: Path) -> Iterator[None]:
     """Whatever SQLite or the system raises within is raised as a `StateFault` of this file."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: SQLite quotes what is damaged
         raise fault_of(error, path) from error

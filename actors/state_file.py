@@ -8,7 +8,7 @@ belong together, in a backup too.
 Opening reads and verifies all of it before it changes anything, and begins a life by making epoch + 1 durable. What
 is wrong is raised as `StateFault`. After an error of a commit memory is ahead of the disk: the owner ends the process.
 
-Measured on 2 cores of an AMD EPYC: see `StateFile.commit`.
+What it costs: see `StateFile.commit`. A file of 256 MB opens in 0.7 s and is read in 0.4 s on that busy machine.
 """
 
 from __future__ import annotations
@@ -177,6 +177,11 @@ class StateFile:
         """Appends a row, which must be the next, replaces pages, drops rows below `keep_from`: all or nothing.
 
         Durable on return. Raises `WriteFailed` (then nobody knows whether it is durable) or `Fenced`.
+
+        Measured on 2 cores of an AMD EPYC, each commit with two pages, one after the other, checkpoints included.
+        The statements alone on a quiet machine: rows of 1 KiB, 2,000 a second, p50 0.4 ms, p99 0.7 ms; rows of
+        300 KiB, 220 a second, p50 3.2 ms, p99 5 ms. This method, while four other processes kept both cores busy:
+        370 a second, 2.0 ms and 12 ms; 160 a second, 4.3 ms and 19 ms.
         """
         if self._checkpoint is not None:
             await self._checkpoint

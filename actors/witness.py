@@ -6,6 +6,9 @@ its epoch and sequence are written here, without a sync. That survives the death
 the witness may be behind the database; it is never ahead of it, for it is written afterwards. Whoever finds it ahead
 knows that commits are missing.
 
+What it cannot do: after a power cut that left it behind, or where an old one was put back, a log that is damaged
+*besides* loses commits unnoticed, as it would without a witness. It takes two faults at once.
+
 It is one write of 32 bytes in place, within one sector of the disk, so it is old or new but never half. Therefore:
 
 * absent or empty: no word. It is so before the first life, and where a person deleted it to go on without what is

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -16,7 +15,7 @@ from actors import durable_map
 from actors.durable_map import DurableMap
 from actors.state_file import StateFile
 from engine.errors import StateFault, WriteFailed
-from tests.actors.state_crashes import IDENTITY, files_in, put_files
+from tests.actors.state_crashes import IDENTITY, files_in, put_files, quick_directory
 
 NAME = "state.db"
 KIND = "ledger"
@@ -52,7 +51,7 @@ STEPS = st.lists(
         st.tuples(st.just("delete"), KEYS, st.just(b"")),
         st.tuples(st.sampled_from(("commit", "reopen", "kill")), st.just(""), st.just(b"")),
     ),
-    max_size=60,
+    max_size=40,
 )
 
 
@@ -87,11 +86,11 @@ async def live(directory: Path, steps: list[tuple[str, str, bytes]]) -> None:
 
 
 @pytest.mark.usefixtures("small_pages")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_it_is_a_dictionary_whatever_happens(steps: list[tuple[str, str, bytes]]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(live(Path(directory), steps))
+    with quick_directory() as directory:
+        asyncio.run(live(directory, steps))
 
 
 # ---- rows and pages ---------------------------------------------------------------------------------------

@@ -1,24 +1,28 @@
-"""State files: what is refused and in which words, who may write, what a commit does."""
+"""State files: what a life finds, what is refused and in which words."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import resource
-import signal
 import sqlite3
 import stat
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from actors import state_database, state_format
 from actors.state_file import StateFile
-from engine.errors import Fenced, MadanSaraError, StateFault, WriteFailed
-from tests.actors.state_crashes import IDENTITY, KIND, NAME, content_after, files_in, go_on, put_files, read_content
+from engine.errors import MadanSaraError, StateFault
+from tests.actors.state_crashes import (
+    IDENTITY,
+    KIND,
+    NAME,
+    content_after,
+    files_in,
+    go_on,
+    make_file,
+    put_files,
+    read_content,
+)
 
 SEED = 7
 COMMITS = 30
@@ -26,13 +30,7 @@ COMMITS = 30
 
 @pytest.fixture
 async def path(tmp_path: Path) -> Path:
-    """Of a file with some commits, cleanly closed."""
-    file = await StateFile.open(tmp_path / NAME, KIND, IDENTITY, content={"shards": "4"})
-    await read_content(file)
-    await go_on(file, SEED, COMMITS)
-    await file.checkpoint()
-    await file.close()
-    return tmp_path / NAME
+    return await make_file(tmp_path / NAME, SEED, COMMITS)
 
 
 async def left_open(path: Path) -> Path:
@@ -97,7 +95,8 @@ async def test_a_file_is_made_only_where_that_is_asked_for(tmp_path: Path) -> No
 
 
 async def test_a_file_half_made_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / (NAME + ".new")).write_bytes(b"half")
+    for rest in ("", "-journal", "-wal"):
+        (tmp_path / (NAME + ".new" + rest)).write_bytes(b"half")
     file = await StateFile.open(tmp_path / NAME, KIND, IDENTITY)
     assert (file.epoch, await read_content(file)) == (1, ({}, {}))
     await file.close()
@@ -140,6 +139,17 @@ async def test_the_log_is_brought_into_the_database_between_commits(
     assert size < 1_000_000
     file = await StateFile.open(path, KIND, IDENTITY)
     assert await read_content(file) == content_after(SEED, COMMITS + 60)
+    await file.close()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", b"wal"), ("synchronous", 2), ("locking_mode", b"exclusive"), ("wal_autocheckpoint", 0)],
+)
+async def test_what_makes_a_commit_durable_is_set(path: Path, pragma: str, value: object) -> None:
+    file = await StateFile.open(path, KIND, IDENTITY)
+    found = await file._connection.run(lambda: file._connection.raw.execute(f"PRAGMA {pragma}").fetchone())
+    assert found == (value,)
     await file.close()
 
 
@@ -195,6 +205,7 @@ async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.Mon
         ("DELETE FROM head", "the head row", "damaged"),
         ("CREATE TABLE more(a)", "the schema", "not those of a state file"),
         ("PRAGMA user_version = 0", None, "no state file"),
+        ("PRAGMA journal_mode = DELETE", "the database's header", "it does not say that there is a log"),
     ],
 )
 async def test_an_altered_row_is_named(path: Path, statement: str, row: str | None, what: str) -> None:
@@ -279,126 +290,4 @@ async def test_a_damaged_witness_is_refused_and_an_empty_one_says_nothing(path: 
     witness.write_bytes(b"")
     file = await StateFile.open(path, KIND, IDENTITY)
     assert await read_content(file) == content_after(SEED, COMMITS)
-    await file.close()
-
-
-# ---- one writer -------------------------------------------------------------------------------------------
-
-HOLD = """
-import asyncio, sys, time
-from pathlib import Path
-from actors.state_file import StateFile
-
-async def hold():
-    file = await StateFile.open(Path(sys.argv[1]), "shard 0", bytes(range(16)))
-    print(file.epoch, flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(hold())
-"""
-
-
-async def test_a_file_that_another_process_has_is_refused_until_that_one_is_gone(path: Path) -> None:
-    other = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, str(path), stdout=asyncio.subprocess.PIPE)
-    assert other.stdout is not None
-    assert await other.stdout.readline() == b"2\n"
-    for how in (StateFile.open, StateFile.inspect):
-        with pytest.raises(StateFault, match="another process uses it"):
-            await how(path, KIND, IDENTITY, lock_timeout_s=0.05)
-    opening = asyncio.create_task(StateFile.open(path, KIND, IDENTITY, lock_timeout_s=30))
-    other.send_signal(signal.SIGKILL)
-    await other.wait()
-    file = await opening
-    assert file.epoch == 3
-    await file.close()
-
-
-@pytest.mark.parametrize("how", ["witness", "place", "head"])
-async def test_a_life_that_was_superseded_commits_nothing(path: Path, how: str) -> None:
-    file = await StateFile.open(path, KIND, IDENTITY)
-    await read_content(file)
-    if how == "witness":
-        file._database._witness.write(file.epoch + 1, COMMITS)
-    elif how == "place":
-        path.rename(path.with_name("old.db"))
-        path.write_bytes(b"restored")
-    else:
-        await file._connection.run(lambda: file._connection.raw.execute("UPDATE head SET epoch = epoch + 1"))
-    with pytest.raises(Fenced):
-        await go_on(file, SEED, 1)
-    assert file.sequence == COMMITS
-    await file.close()
-
-
-# ---- commits that fail ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def no_file_longer_than(size: int) -> Iterator[None]:
-    """A disk that is full, for this process."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-async def test_a_commit_that_cannot_be_written_fails_and_is_not_there(path: Path) -> None:
-    file = await StateFile.open(path, KIND, IDENTITY)
-    await read_content(file)
-    with no_file_longer_than(40_000), pytest.raises(WriteFailed, match=rf"commit {COMMITS + 1} failed"):
-        await file.commit(COMMITS + 1, bytes(100_000), [], 1)
-    files = files_in(path.parent)
-    await file.close()
-    file = await StateFile.open(put_files(path.parent, files), KIND, IDENTITY)
-    assert await read_content(file) == content_after(SEED, COMMITS)
-    await file.close()
-
-
-async def test_a_full_database_fails_the_commit(path: Path) -> None:
-    file = await StateFile.open(path, KIND, IDENTITY)
-    await read_content(file)
-    await file._connection.run(lambda: file._connection.raw.execute("PRAGMA max_page_count = 1").fetchall())
-    with pytest.raises(WriteFailed, match="the disk is full"):
-        await file.commit(COMMITS + 1, bytes(3_000_000), [], 1)
-    await file.close()
-
-
-async def test_a_life_that_cannot_begin_says_why(path: Path) -> None:
-    with no_file_longer_than(0), pytest.raises(StateFault, match="the disk"):
-        await StateFile.open(path, KIND, IDENTITY)
-    file = await StateFile.open(path, KIND, IDENTITY)
-    assert await read_content(file) == content_after(SEED, COMMITS)
-    await file.close()
-
-
-async def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StateFault, match="No such file or directory"):
-        await StateFile.open(tmp_path / "none" / NAME, KIND, IDENTITY)
-
-
-Wrong = Callable[[StateFile], object]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda file: file.commit(COMMITS + 2, b"", [], 1),
-        lambda file: file.commit(COMMITS, b"", [], 1),
-        lambda file: file.commit(COMMITS + 1, b"", [], COMMITS + 3),
-    ],
-)
-async def test_a_commit_out_of_order_is_a_bug(path: Path, wrong: Wrong) -> None:
-    file = await StateFile.open(path, KIND, IDENTITY)
-    await read_content(file)
-    with pytest.raises(AssertionError):
-        await wrong(file)  # type: ignore[misc]
-    await file.close()
-
-
-async def test_what_was_not_read_is_not_committed_to(path: Path) -> None:
-    file = await StateFile.open(path, KIND, IDENTITY)
-    with pytest.raises(AssertionError, match="must be read"):
-        await go_on(file, SEED, 1)
     await file.close()
