@@ -93,14 +93,15 @@ class BudgetLedger:
         self._incarnations[shard] = incarnation
         self._touched.lives.add(shard)
         freed = []
-        for campaign_id, account in self._accounts.items():
+        for campaign_id, account in sorted(self._accounts.items(), key=lambda item: item[0]):
             before = account.entries.pop(shard, Entry())
             entry = self._entry(campaign_id, shard)
             entry.spent, entry.held = before.spent, before.held
             now = spent.get(campaign_id, {})
-            came_free = [
-                bucket for bucket, held in before.held.items() if held + before.spent[bucket] > now.get(bucket, 0)
-            ]
+            came_free = any(
+                before.held[bucket] + before.spent[bucket] > now.get(bucket, 0)
+                for bucket in before.held.keys() | before.spent.keys()
+            )
             self.report(
                 shard, incarnation, campaign_id, {bucket: now.get(bucket, 0) for bucket in {*before.spent, *now}}
             )
