@@ -104,6 +104,13 @@ class LedgerFile:
             raise
         return ledger_file
 
+    @classmethod
+    async def read(cls, file: StateFile) -> LedgerFile:
+        """What a file has, to be looked at only. Raises `StateFault`."""
+        ledger_file = cls(file, await DurableMap.read(file), int(file.content.get("shards", "0")))
+        ledger_file._load()
+        return ledger_file
+
     # ---- what is kept -----------------------------------------------------------------------------------
 
     def put_clock(self, now: int) -> None:

@@ -24,11 +24,14 @@ from engine.errors import StateFault
 from engine.orchestrator import Orchestrator
 from kernels import ZONE_NAMES
 
-__all__ = ["WRITE_FAILED_EXIT_STATUS", "Life", "Writer"]
+__all__ = ["MESSAGES_INCARNATION", "WRITE_FAILED_EXIT_STATUS", "Life", "Writer", "read_into"]
 
 WRITE_FAILED_EXIT_STATUS = 4
 
 ZONES_KEY = "time_zones"
+
+MESSAGES_INCARNATION = 1
+"""Numbers of messages go on over all lives."""
 
 logger = logging.getLogger("madan_sara.shard")
 

@@ -22,7 +22,7 @@ import ray
 from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
-from actors.life import Life, Writer
+from actors.life import MESSAGES_INCARNATION, Life, Writer
 from actors.shard_link import NAMESPACE
 from actors.standing import (
     ClaimedPart,
@@ -56,9 +56,6 @@ RESTART_PAUSE_S = 1.0
 
 FAULT_PAUSE_S = 10.0
 """The same where the file cannot be used: somebody must do something about it, and reading it takes long."""
-
-MESSAGES_INCARNATION = 1
-"""Numbers of messages go on over all lives."""
 
 SUPERSEDED_EXIT_STATUS = 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import signal
@@ -66,6 +67,29 @@ def serve(config: Path | None, address: str, **options: Any) -> None:
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     except (KeyboardInterrupt, SystemExit):  # Ray, too, has its handlers, which exit with the signal's number
         sys.exit(0)
+
+
+@main.group()
+def state() -> None:
+    """Look at state directories."""
+
+
+@state.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def check(directory: Path) -> None:
+    """Read everything in a state directory, and change nothing; exit 1 with the first fault. No server may use it."""
+    from actors.state_check import check_directory  # noqa: PLC0415 - Ray and the rest, only where they are needed
+
+    async def print_all() -> None:
+        async for checked in check_directory(directory):
+            click.echo(f"{checked.file}: {checked.commits:,} commits, {checked.holds}")
+
+    try:
+        asyncio.run(print_all())
+    except MadanSaraError as error:
+        click.echo(f"madan-sara: {error}", err=True)
+        sys.exit(1)
+    click.echo("ok")
 
 
 if __name__ == "__main__":

@@ -252,6 +252,14 @@ class BudgetLedger:
             others.subtract(entry.held)
         return {bucket: amount for bucket, amount in others.items() if amount}
 
+    def covered(self, campaign_id: str, shard: int) -> dict[Bucket, int]:
+        """What a shard may have spent of each bucket with a limit that it ever had anything of: reported and held."""
+        account = self._account(campaign_id)
+        entry = account.entries.get(shard, Entry())
+        buckets = entry.spent.keys() | entry.held.keys()
+        limited = (bucket for bucket in buckets if account.limits.on(bucket) is not None)
+        return {bucket: entry.spent[bucket] + entry.held[bucket] for bucket in limited}
+
     def free(self, campaign_id: str, bucket: Bucket) -> int | None:
         """What can be granted of a bucket; None if it has no limit."""
         return self._account(campaign_id).free(bucket)

@@ -87,9 +87,9 @@ MUTANTS = (
     Mutant(
         "a cancelled message still counts",
         "engine/src/shard.rs",
-        "        self.roster.get_mut(message.recipient).history.remove(index);\n",
+        "        self.roster.follow_mut(message.recipient).history.remove(index);\n",
         "        if state != MessageState::Cancelled {\n"
-        "            self.roster.get_mut(message.recipient).history.remove(index);\n        }\n",
+        "            self.roster.follow_mut(message.recipient).history.remove(index);\n        }\n",
         (CAPS,),
     ),
     # ---- duplicates and standing --------------------------------------------------------------------------
