@@ -35,7 +35,7 @@ class LedgerLink:
         turn: Turn,
         ask: Ask,
         ask_elsewhere: Callable[[str], dict[Bucket, int]],
-        wait_until_durable: Callable[[], None],
+        wait_for_give_backs: Callable[[], None],
         on_superseded: Callable[[], None],
     ) -> None:
         self.versions: dict[str, int] = {}
@@ -46,7 +46,7 @@ class LedgerLink:
         self._turn = turn
         self._ask = ask
         self._ask_elsewhere = ask_elsewhere
-        self._wait_until_durable = wait_until_durable
+        self._wait_for_give_backs = wait_for_give_backs
         self._on_superseded = on_superseded
         self._arrived: dict[str, int] = {}
         self._in_vain: set[str] | None = None
@@ -60,7 +60,7 @@ class LedgerLink:
             raise ShardUnavailable(f"The ledger was asked for money of {campaign_id!r} a moment ago, in vain.")
         self._turn.release()
         try:
-            self._wait_until_durable()  # what came back and is granted elsewhere must not come to life again here
+            self._wait_for_give_backs()
             version = self.versions[campaign_id]
             return self._ask_again(Demand(self._shard, self.incarnation, sequence, version, campaign_id, spent, needs))
         except ShardUnavailable:

@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from actors.group_commit import Group, GroupCommit, GroupCommitThread
@@ -118,23 +116,12 @@ class _Changes:
 class Life:
     """What a shard has once the ledger has registered it."""
 
-    def __init__(
-        self, incarnation: int, core: Orchestrator, link: LedgerLink, turn: Turn, commits: GroupCommit
-    ) -> None:
+    def __init__(self, incarnation: int, core: Orchestrator, link: LedgerLink, commits: GroupCommit) -> None:
         self.incarnation = incarnation
         self.core = core
         self.link = link
         self.commits = commits
         self.frozen: set[str] = set()
-        self._turn = turn
-
-    @contextmanager
-    def durable(self) -> Iterator[None]:
-        """Work with the turn; on return all that it changed or read is durable."""
-        with self._turn:
-            yield
-            ticket = self.commits.mark()
-        self.commits.wait(ticket)
 
 
 def _end_process(error: BaseException) -> None:

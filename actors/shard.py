@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,6 +84,8 @@ class Shard:
         self._writer = Writer(f"shard-{index}-file")
         self._freed: set[str] = set()
         """Campaigns to which money came back, and the ledger does not know yet."""
+        self._give_backs = 0
+        """The commit that has the last of it."""
         self._publication: Publication | None = None
         """The latest that this process heard of, in whatever life."""
         self._begin()
@@ -233,12 +235,13 @@ class Shard:
 
     @ray.method(concurrency_group="ledger")
     def release(self, campaign_id: str, sequence: int, reopens: bool) -> Report:
-        """On the ledger's thread, as are the next two. What it reports is durable: money that came back here and is
-        granted elsewhere must not be spent here after a crash."""
+        """On the ledger's thread, as are the next two."""
         life = self._require_life()
         life.link.wait_until_granted(campaign_id, sequence, self._timeouts.release)
-        with life.durable():
-            return self._report(life, campaign_id, reopens)
+        with self._turn:
+            report = self._report(life, campaign_id, reopens)
+        self._wait_for_give_backs()
+        return report
 
     @ray.method(concurrency_group="ledger")
     def learned(self, now: int) -> Learned:
@@ -269,17 +272,18 @@ class Shard:
     @contextmanager
     def _serving(self) -> Iterator[Life]:
         """The same, where the call takes the turn itself. Afterwards the ledger hears of money that came back, too."""
-        with self._one:
+        with ExitStack() as afterwards, self._one:
             if self._life is None and time.monotonic() >= self._next_try:
                 self._begin()
             life = self._require_life()
             try:
                 yield life
-            finally:
-                with life.durable():
-                    freed = life.core.take_freed()
-        if freed or self._freed:
-            self._report_freed(freed)
+            finally:  # an error tells of what is known, too
+                with self._turn:
+                    self._note_give_backs(life)
+                    afterwards.callback(life.commits.wait, life.commits.mark())
+        if self._freed:
+            self._report_freed()
 
     def _require_life(self) -> Life:
         life = self._life
@@ -305,7 +309,7 @@ class Shard:
         """Reads the file, and registers with what was spent by it."""
         introduction: Introduction = self._ask_ledger("introduce", self._timeouts.answer, self._index)
         link = LedgerLink(
-            self._index, self._turn, self._acquire, self._elsewhere, self._wait_until_durable, _end_superseded_life
+            self._index, self._turn, self._acquire, self._elsewhere, self._wait_for_give_backs, _end_superseded_life
         )
         core = Orchestrator(MESSAGES_INCARNATION, self._settings, link, introduction.secret)
         path = shard_path(Path(self._settings.state_dir), self._index)
@@ -315,7 +319,8 @@ class Shard:
         spent = core.release_all()
         registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index, spent)
         link.incarnation = registration.incarnation
-        life = Life(registration.incarnation, core, link, self._turn, commits)
+        life = Life(registration.incarnation, core, link, commits)
+        self._give_backs = 0
         with self._turn:
             for standing in registration.standings:
                 self._put(life, standing)
@@ -356,11 +361,25 @@ class Shard:
         standing: Standing = self._ask_ledger("get_campaign", self._timeouts.acquire, campaign_id)
         return standing
 
-    def _report_freed(self, campaign_ids: list[str]) -> None:
+    def _note_give_backs(self, life: Life) -> None:
+        """With the turn: money that came back since the last call is durable with the next commit."""
+        if freed := life.core.take_freed():
+            self._freed.update(freed)
+            self._give_backs = life.commits.mark()
+
+    def _wait_for_give_backs(self) -> None:
+        """Before the ledger hears what was spent, without the turn: what came back and is granted elsewhere must not be
+        spent here after a crash. What was spent need not be durable, as it counts against what was granted."""
+        life = self._require_life()
+        with self._turn:
+            self._note_give_backs(life)
+        life.commits.wait(self._give_backs)
+
+    def _report_freed(self) -> None:
         """Others may have been told that there is no more. If the ledger does not answer, the next call tells it."""
         with self._turn:
-            self._freed.update(campaign_ids)
-        for campaign_id in sorted(self._freed):
+            freed = sorted(self._freed)
+        for campaign_id in freed:
             try:
                 self._ask_ledger("reopen", self._timeouts.answer, campaign_id)
             except ShardUnavailable as error:
@@ -368,11 +387,6 @@ class Shard:
                 return
             with self._turn:
                 self._freed.discard(campaign_id)
-
-    def _wait_until_durable(self) -> None:
-        """Without the turn."""
-        life = self._require_life()
-        life.commits.wait(life.commits.mark())
 
     def _ask_ledger(self, method: str, timeout_s: float, *arguments: object) -> Any:
         return wait_for_answer(getattr(self._ledger, method).remote(*arguments), LEDGER_NAME, timeout_s)
