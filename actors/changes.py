@@ -19,7 +19,7 @@ from actors.ledger_file import LedgerFile
 from actors.ledger_records import CourseRecord
 from actors.recalls import Births
 from actors.shard_link import ShardLink
-from actors.standing import Report, Standing
+from actors.standing import Demand, Report, Standing
 from engine.errors import Conflict, ShardUnavailable
 from engine.ledger import Limits
 from engine.model import Campaign
@@ -90,6 +90,8 @@ class Changes:
         self._births = births
         self._timeout_s = timeout_s
         self._under_way: set[asyncio.Task[None]] = set()
+        self._awaited: dict[tuple[str, int], tuple[int, asyncio.Event]] = {}
+        """By campaign and shard, the version that the shard is asked to take, and whether it was heard to have."""
 
     async def put(self, course: Course, campaign: Campaign) -> None:
         """Gives a campaign other rules and limits. Raises `Conflict` if it has messages that they contradict."""
@@ -105,6 +107,14 @@ class Changes:
         """Carries on what the ledger's last life left half done."""
         if not course.is_whole:
             self._keep(asyncio.create_task(self._resume(course, self._next_births())))
+
+    def hear(self, demand: Demand) -> None:
+        """Who asks for money by a version has taken it. That is all that may be heard of it: while it waits for the
+        version to be in force, it takes no call; and that it took it before, only the ledger's last life knew."""
+        version, heard = self._awaited.get((demand.campaign_id, demand.shard), (0, None))
+        if heard is not None and demand.version >= version and self._lives(demand.shard, demand.incarnation):
+            self._book.report(demand.shard, demand.incarnation, demand.campaign_id, demand.spent)
+            heard.set()
 
     async def _in_time(self, campaign_id: str, change: Coroutine[Any, Any, None]) -> None:
         """A change that takes too long goes on all the same, and whoever asked for it is told."""
@@ -171,23 +181,28 @@ class Changes:
 
     async def _confirm(self, shard: int, birth: asyncio.Event, standing: Standing) -> None:
         """Until the shard decides by the standing. One that begins a new life gets it when it registers."""
-        report = await self._tell(birth, lambda: self._links[shard].put_campaign(standing))
+        campaign_id, heard = standing.campaign.id, asyncio.Event()
+        self._awaited[campaign_id, shard] = (standing.version, heard)
+        try:
+            report = await self._tell([birth, heard], lambda: self._links[shard].put_campaign(standing))
+        finally:
+            del self._awaited[campaign_id, shard]
         if report is not None:
-            self._note(shard, standing.campaign.id, report)
+            self._note(shard, campaign_id, report)
 
     async def _thaw(self, shard: int, birth: asyncio.Event, campaign_id: str) -> None:
         """Until the shard holds the campaign still no more, as none does that begins a new life."""
-        await self._tell(birth, lambda: self._links[shard].thaw(campaign_id))
+        await self._tell([birth], lambda: self._links[shard].thaw(campaign_id))
 
-    async def _tell(self, birth: asyncio.Event, call: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
-        """Calls a shard until it answers; None if it begins a new life before."""
-        while not birth.is_set():
+    async def _tell(self, ends: Sequence[asyncio.Event], call: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """Calls a shard until it answers; None if any of `ends` happens before."""
+        while not any(end.is_set() for end in ends):
             try:
-                return await _unless(birth, call())
+                return await _unless(ends, call())
             except ActorUnreachable:
-                await _unless(birth, asyncio.sleep(RETRY_PAUSE_S))
+                await _unless(ends, asyncio.sleep(RETRY_PAUSE_S))
             except ShardUnavailable:
-                await birth.wait()
+                await _unless(ends, asyncio.Event().wait())
         return None
 
     async def _refuse_if_it_has_messages(self, course: Course, campaign_id: str, differences: list[str]) -> None:
@@ -212,16 +227,19 @@ class Changes:
 
     def _note(self, shard: int, campaign_id: str, report: Report) -> None:
         """A report counts unless the shard began another life since."""
-        if report.incarnation == self._book.incarnation(shard):
+        if self._lives(shard, report.incarnation):
             self._book.report(shard, report.incarnation, campaign_id, report.spent)
 
+    def _lives(self, shard: int, incarnation: int) -> bool:
+        return incarnation == self._book.incarnation(shard)
 
-async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` returns, or None once `event` is set."""
-    waiting, working = asyncio.create_task(event.wait()), asyncio.create_task(work)
+
+async def _unless(ends: Sequence[asyncio.Event], work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns, or None once any of `ends` happens."""
+    waiting, working = [asyncio.create_task(end.wait()) for end in ends], asyncio.create_task(work)
     try:
-        await asyncio.wait({waiting, working}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*waiting, working}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
     finally:
-        waiting.cancel()
-        working.cancel()
+        for task in (*waiting, working):
+            task.cancel()

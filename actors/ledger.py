@@ -43,6 +43,7 @@ class Ledger:
     def __init__(self, settings: Settings, links: Sequence[ShardLink], file: LedgerFile) -> None:
         """Goes on where the file ends, and carries on what was under way then."""
         timeouts = Timeouts.of(settings)
+        self.settings = settings
         self._file = file
         self._now = file.now
         self._book = file.book
@@ -93,8 +94,8 @@ class Ledger:
         """See `BudgetLedger.ask` and `grant`; recalls in between.
 
         Raises `ShardUnavailable` where another shard may have what is missing and does not give it back. A demand
-        that is repeated joins the first at once: were it to queue behind another shard's, that one's recall would
-        wait for the very grant that the first was answered with and the asker did not hear.
+        that is repeated joins the first at once, or is answered as that was: were it to queue behind another shard's,
+        that one's recall would wait for the very grant that the first was answered with and the asker did not hear.
         """
         place, number = (demand.shard, demand.campaign_id), (demand.incarnation, demand.sequence)
         last = self._acquiring.get(place)
@@ -105,7 +106,11 @@ class Ledger:
     async def _acquire(self, demand: Demand) -> Grants:
         async with self._answering():
             course = self._course(demand.campaign_id)
+            self._changes.hear(demand)
             await course.wait_for(demand.version)
+            answer = self._book.answer(demand.shard, demand.incarnation, demand.sequence, demand.campaign_id)
+            if answer is not None:  # by the life before, whose answer was not heard
+                return answer
             async with course.one_acquire:
                 return await self._acquire_alone(demand, course)
 

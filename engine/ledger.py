@@ -165,6 +165,12 @@ class BudgetLedger:
         """Every shard that was ever granted or reported anything of a campaign: (shard, sequence)."""
         return [(shard, entry.sequence) for shard, entry in sorted(self._account(campaign_id).entries.items())]
 
+    def answer(self, shard: int, incarnation: int, sequence: int, campaign_id: str) -> Grants | None:
+        """What a request was granted already, if it is the last that was."""
+        self._check_life(shard, incarnation)
+        entry = self._entry(campaign_id, shard)
+        return _answer(self._account(campaign_id), entry) if sequence == entry.sequence else None
+
     def ask(
         self, shard: int, incarnation: int, sequence: int, campaign_id: str, spent: Mapping[Bucket, int]
     ) -> Grants | None:
@@ -173,10 +179,10 @@ class BudgetLedger:
         A repeated `sequence` changes nothing and returns the answer that the request got already; what it tells of
         full minutes beside those that were asked for is as of now.
         """
-        self._check_life(shard, incarnation)
+        answer = self.answer(shard, incarnation, sequence, campaign_id)
+        if answer is not None:
+            return answer
         entry = self._entry(campaign_id, shard)
-        if sequence == entry.sequence:
-            return _answer(self._account(campaign_id), entry)
         if sequence < max(entry.sequence, entry.asking):
             raise ShardUnavailable(f"Shard {shard} asked for more since its request {sequence}.")
         entry.kept = {

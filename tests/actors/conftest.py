@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,13 +11,33 @@ import pytest
 
 from actors.ledger import Ledger
 from engine.config import default_settings
-from tests.actors.threaded import Start, ThreadShard, audit, start_shards
+from tests.actors.threaded import Restart, Start, ThreadShard, audit, crash, open_ledger, start_shards
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+def ledgers() -> list[tuple[Ledger, list[ThreadShard]]]:
+    """Those that live, each with its shards."""
+    return []
+
+
+@pytest.fixture
+async def restart(tmp_path: Path, ledgers: list[tuple[Ledger, list[ThreadShard]]]) -> Restart:
+    """Kills a ledger, and begins its next life from what is on the disk then."""
+    lives = itertools.count(1)
+
+    async def restart(ledger: Ledger) -> Ledger:
+        (index,) = (index for index, (one, _) in enumerate(ledgers) if one is ledger)
+        shards, directory = ledgers[index][1], tmp_path / f"life-{next(lives)}"
+        await crash(ledger, shards, directory)
+        ledgers[index] = (await open_ledger(ledger.settings, shards, directory), shards)
+        return ledgers[index][0]
+
+    return restart
+
+
+@pytest.fixture
+async def start(tmp_path: Path, ledgers: list[tuple[Ledger, list[ThreadShard]]]) -> AsyncIterator[Start]:
     started: list[ThreadShard] = []
-    ledgers: list[tuple[Ledger, list[ThreadShard]]] = []
 
     async def start(*kinds: type[ThreadShard], settings: object = None) -> tuple[Ledger, list[ThreadShard]]:
         directory = tmp_path / f"ledger-{len(ledgers)}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from actors.ledger_link import LedgerLink
 from actors.standing import Demand, Publication, Report, Standing
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants
-from engine.errors import ShardUnavailable
+from engine.errors import ShardUnavailable, WriteFailed
 from engine.learning import Learned
 from engine.ledger import Limits
 from engine.settings import Settings
@@ -62,6 +63,7 @@ class ThreadShard:
         self.ledger: Ledger
         self.lag: Callable[[Demand], None] = lambda demand: None
         self.hung = threading.Event()
+        self.ledger_is_up = threading.Event()
         self.called_in_vain = asyncio.Event()
         self.alive = True
         self.begins = False
@@ -95,9 +97,12 @@ class ThreadShard:
         self.alive = False
 
     def ask(self, demand: Demand) -> Grants:
+        assert self.ledger_is_up.wait(5)
         answer = asyncio.run_coroutine_threadsafe(self.ledger.acquire(demand), self.loop)
         try:
             grants = answer.result(5)
+        except (CancelledError, WriteFailed):
+            raise ActorUnreachable("the ledger died") from None
         finally:
             self.lag(demand)
         return grants
@@ -207,6 +212,7 @@ class GoneShard(ThreadShard):
 
 
 Start = Callable[..., Awaitable[tuple[Ledger, list["ThreadShard"]]]]
+Restart = Callable[[Ledger], Awaitable[Ledger]]
 
 
 async def open_ledger(settings: Settings, shards: Sequence[ThreadShard], directory: Path) -> Ledger:
@@ -214,7 +220,47 @@ async def open_ledger(settings: Settings, shards: Sequence[ThreadShard], directo
     ledger = Ledger(settings, shards, await LedgerFile.open(directory, len(shards), fail))
     for shard in shards:
         shard.ledger = ledger
+        shard.ledger_is_up.set()
     return ledger
+
+
+async def crash(ledger: Ledger, shards: Sequence[ThreadShard], next_directory: Path) -> None:
+    """The ledger's process dies. What is on the disk now is copied to where the next life is to be."""
+
+    async def acquire(demand: Demand) -> Grants:
+        raise asyncio.CancelledError
+
+    for shard in shards:
+        shard.ledger_is_up.clear()
+    ledger.acquire = acquire  # type: ignore[method-assign]
+    file = ledger._file._file
+    (commits := ledger._file._entries._commits._task).cancel()  # type: ignore[union-attr]
+    acquiring = {task for _, task in ledger._acquiring.values()}
+    tasks = {*ledger._under_way, *ledger._changes._under_way, *ledger._recalls._under_way.values(), *acquiring}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(commits, *tasks, return_exceptions=True)
+    await file._connection.run(lambda: None)  # a commit that had begun may come to its end
+    shutil.copytree(file.path.parent, next_directory)
+    await file.close()
+
+
+class HeldCommits:
+    """Commits of a ledger wait until they are let go."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.may_go = asyncio.Event()
+        self.waiting = asyncio.Event()
+        self.rows: list[bytes] = []
+        file = ledger._file._file
+        self.commit = file.commit
+        file.commit = self.held_commit  # type: ignore[method-assign]
+
+    async def held_commit(self, sequence: int, row: bytes, pages: Any, keep_from: int) -> None:
+        self.rows.append(row)
+        self.waiting.set()
+        await self.may_go.wait()
+        await self.commit(sequence, row, pages, keep_from)
 
 
 def fail(error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from engine.budget_manager import Bucket
@@ -62,7 +63,7 @@ def content(book: BudgetLedger) -> dict[str, Any]:
         }
         for campaign_id, account in book._accounts.items()
     }
-    return {"lives": book._incarnations, "accounts": accounts, "imbalances": book._imbalances}
+    return copy.deepcopy({"lives": book._incarnations, "accounts": accounts, "imbalances": book._imbalances})
 
 
 def some(amounts: dict[Bucket, int]) -> dict[Bucket, int]:
