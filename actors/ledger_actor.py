@@ -43,6 +43,7 @@ class LedgerActor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._next_try = 0.0
+        self._is_closed = False
         self._opening = asyncio.create_task(self._open())
 
     async def ping(self) -> bool:
@@ -57,7 +58,7 @@ class LedgerActor:
     async def close(self) -> None:
         """Lets go of the file; nothing is answered any more."""
         ledger = await self._ledger()
-        self._opening = asyncio.create_task(_closed())
+        self._is_closed = True
         await ledger.close()
 
     # ---- see `Ledger` -----------------------------------------------------------------------------------
@@ -110,6 +111,8 @@ class LedgerActor:
             raise ShardUnavailable(f"The ledger cannot start. {fault.detail}") from None
 
     async def _ledger_or_fault(self) -> Ledger:
+        if self._is_closed:
+            raise ShardUnavailable("The ledger was told to end.")
         opening = self._opening
         if opening.done() and opening.exception() is not None and time.monotonic() >= self._next_try:
             opening = self._opening = asyncio.create_task(self._open())
@@ -137,10 +140,6 @@ def _is_restarted() -> bool:
         warnings.simplefilter("ignore", RayDeprecationWarning)  # Ray asks itself what it advises others not to
         restarted: bool = ray.get_runtime_context().was_current_actor_reconstructed
     return restarted
-
-
-async def _closed() -> Ledger:
-    raise ShardUnavailable("The ledger was told to end.")
 
 
 def _end(error: BaseException) -> None:

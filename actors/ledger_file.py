@@ -188,5 +188,5 @@ class LedgerFile:
 def _check_shards(file: StateFile, shards: int) -> None:
     written = file.content.get("shards")
     if written != str(shards):
-        what = f"the state directory is one of {written} shards, and it is opened with {shards}"
-        raise StateFault(str(file.path), None, what, f"Start with {written} shards (`--shards`); nothing was changed")
+        what = f"it is one of {written} shards, and it is opened with {shards}"
+        raise StateFault(str(file.path), None, what, f"Start with {written} shards (`--shards {written}`)")
