@@ -69,7 +69,6 @@ async def test_its_recipients_are_unavailable_and_then_it_answers_again(
     with pytest.raises(ShardUnavailable):
         await one
     await until_ready(outreach)
-    # The new life knows the campaign; what the last one knew of people is gone until shards keep files.
     assert (await send_batch(outreach, "mortal", recipients))["counts"]["scheduled"] == len(theirs)
 
 
@@ -87,14 +86,14 @@ async def test_a_budget_is_never_overspent_by_shards_that_die(outreach: AsyncOut
         for batch in batches:
             statuses.update(row["reason"] or row["status"] for row in (await batch)["results"])
         await until_ready(outreach)
+    assert statuses["scheduled"] <= affordable
     recipients = [make_recipient(f"ruin-last-{index}", "email") for index in range(900)]
     last = await send_batch(outreach, "ruin", recipients)
-    statuses.update(row["reason"] or row["status"] for row in last["results"])
-    spent = await cluster.ledger.spent.remote("ruin")
-    assert statuses["scheduled"] <= affordable
-    # A slice that was lost may leave less than a message costs.
-    assert (affordable - 1) * PRICE < spent[(0, 0)] <= affordable * PRICE
-    assert statuses["over_budget"] > 0
+    while last["counts"].get("unavailable"):  # on a slow machine
+        last = await send_batch(outreach, "ruin", recipients)
+    assert last["reasons"]["over_budget"] > 0
+    # Nothing is lost with a life: the last cent is spent, and not one more.
+    assert (await outreach.status("ruin"))["budget"]["committed"] == f"0.{affordable // 10}"
     assert await cluster.ledger.audit.remote() == []
 
 
