@@ -187,23 +187,23 @@ def _probe(address: str) -> None:
 
 
 def _ledger_options() -> Any:
-    # No CPU of its own: a small machine runs many shards.
     actor: Any = ray.remote(LedgerActor)
-    return actor.options(
-        name=LEDGER_NAME,
-        namespace=NAMESPACE,
-        num_cpus=0,
-        max_restarts=-1,
-        max_task_retries=0,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
-    )
+    return actor.options(name=LEDGER_NAME, **_options())
 
 
 def _shard_options(index: int) -> Any:
     decorate: Any = ray.remote
     # Calls take turns at working, and wait for their commits beside each other.
     actor = decorate(concurrency_groups={"ledger": 1}, max_concurrency=CALLS_AT_ONCE)(Shard)
-    return actor.options(name=shard_name(index), namespace=NAMESPACE, num_cpus=0, max_restarts=-1, max_task_retries=0)
+    return actor.options(name=shard_name(index), **_options())
+
+
+def _options() -> dict[str, Any]:
+    """Of every actor: on this node, where the state directory is; restarted, and no call repeated. Without a CPU of its
+    own: a small machine runs many."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    restarts = {"max_restarts": -1, "max_task_retries": 0}
+    return {"namespace": NAMESPACE, "num_cpus": 0, "scheduling_strategy": here, **restarts}
 
 
 def _named(name: str) -> Any:
