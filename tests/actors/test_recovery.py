@@ -111,4 +111,6 @@ async def test_what_is_killed_in_the_middle_is_all_there_or_not_at_all(
     status = await outreach.status("middle")
     assert (status["messages"]["scheduled"], status["budget"]["committed"]) == (100, "0.10")
     assert await cluster.ledger.audit.remote() == []
-    assert (await send_batch(outreach, "middle", [make_recipient("middle-new")]))["reasons"] == {"over_budget": 1}
+    while (last := await send_batch(outreach, "middle", [make_recipient("middle-new")]))["counts"].get("unavailable"):
+        pass  # on a slow machine
+    assert last["reasons"] == {"over_budget": 1}
