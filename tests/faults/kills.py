@@ -126,7 +126,7 @@ class Round:
         total = CLIENTS * self.plan.requests
         for strike in range(self.plan.strikes):
             until = total * strike // (self.plan.strikes + 1)
-            while self.answered < until and not all(client.done() for client in clients):
+            while self.answered < until and not all(client.done() for client in clients):  # noqa: ASYNC110
                 await asyncio.sleep(PAUSE_S / 4)
             await asyncio.sleep(self.dice.random() * 0.2)
             kind = kinds[(first + strike) % len(kinds)]
@@ -262,5 +262,5 @@ def contacts_of(person: int) -> dict[str, str]:
 async def until_ready(outreach: AsyncOutreach) -> None:
     """All actors answer. Raises `TimeoutError` if they do not in time."""
     async with asyncio.timeout(READY_WITHIN_S):
-        while not all((await outreach.ready()).values()):
+        while not all((await outreach.ready()).values()):  # noqa: ASYNC110
             await asyncio.sleep(PAUSE_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -115,7 +116,7 @@ def check_people(told: Told, campaigns: list[Campaign]) -> None:
             assert all(later - first >= span for first, later in over), f"{person}: over a cap: {rows}"
         for channel in {row["channel"] for row in rows}:
             there = sorted(instant(row["scheduled_at"]) for row in rows if row["channel"] == channel)
-            assert all(b - a >= GAP_S for a, b in zip(there, there[1:], strict=False)), f"{person}: no gap: {rows}"
+            assert all(b - a >= GAP_S for a, b in pairwise(there)), f"{person}: no gap: {rows}"
 
 
 async def check_answers(told: Told, outreach: AsyncOutreach) -> None:
