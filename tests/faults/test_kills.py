@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.cluster import Cluster
+from tests.faults.directories import damaged_directories
 from tests.faults.kills import Plan, Round
 
 PLANS = {
@@ -18,3 +19,9 @@ PLANS = {
 async def test_what_clients_were_told_is_so(name: str, cluster: Cluster) -> None:
     outcome = await Round(cluster, f"faults-{name}", 1, PLANS[name]).play()
     assert outcome.counted["messages"] > 100
+
+
+async def test_a_directory_that_is_damaged_is_refused_or_as_it_was(cluster: Cluster) -> None:
+    """As the rounds before have left it."""
+    outcomes = await damaged_directories(cluster, count=30, seed=1)
+    assert outcomes["refused"] > 0
