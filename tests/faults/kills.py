@@ -31,6 +31,7 @@ from tests.faults.told import Request, Told, check_told
 CLIENTS = 6
 PAUSE_S = 0.02
 READY_WITHIN_S = 90.0
+ROUND_WITHIN_S = 120.0
 COSTS = {"email": "0.001", "sms": "0.0017"}
 BATCH_PATH, SEND_PATH = "/api/v1/outreach/send-batch", "/api/v1/outreach/send"
 
@@ -104,7 +105,11 @@ class Round:
         ]
         striking = asyncio.create_task(self.strike(clients))
         try:
-            await asyncio.gather(striking, *clients)
+            async with asyncio.timeout(ROUND_WITHIN_S):
+                await asyncio.gather(striking, *clients)
+        except TimeoutError:
+            open_ones = [request.key.text for request in self.told.requests if not request.answer]
+            raise AssertionError(f"never answered: {open_ones}, {self.answered} were; {self.told.why}") from None
         finally:
             for task in (striking, *clients):
                 task.cancel()
@@ -183,8 +188,9 @@ class Round:
         while True:
             try:
                 return await ask()
-            except (ShardUnavailable, Overloaded):
+            except (ShardUnavailable, Overloaded) as refusal:
                 self.told.refused["requests"] += 1
+                self.told.why[refusal.detail] += 1
                 await asyncio.sleep(PAUSE_S)
 
     async def be_client(self, client: int, dice: random.Random) -> None:

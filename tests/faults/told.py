@@ -53,6 +53,8 @@ class Told:
     """Messages whose event was taken."""
     refused: Counter[str] = field(default_factory=Counter)
     """How often something was `unavailable`, by where: rows, or whole requests."""
+    why: Counter[str] = field(default_factory=Counter)
+    """The same of whole requests, by what was said."""
 
     def hear(self, request: Request, body: bytes) -> bool:
         """Takes an answer down; whether it is whole. What was decided in an earlier one must be in it unchanged."""
