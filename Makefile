@@ -14,7 +14,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 CORE := $(shell find engine/src -name '*.rs') engine/Cargo.toml Cargo.toml Cargo.lock pyproject.toml
 ARGS ?=
 
-.PHONY: help demo serve test test-long test-mutants bench lint format rust-test python-test clean
+.PHONY: help demo serve test test-long test-mutants faults bench lint format rust-test python-test clean
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-long: $(VENV)/.built ## two million decisions of fresh seeds against the re
 
 test-mutants: $(VENV)/.built ## seeds faults in the rules, one at a time: the tests must catch each (ARGS="--only TEXT")
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+faults: $(VENV)/.built ## makes faults by the thousand: kills, cuts, damage; nothing acknowledged may be lost (ARGS="--only kills --count 40")
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(VENV)/.built ## measures the speed, checks the answers, exits 1 below a target (ARGS="--only http_send --json FILE")
 	@$(BIN)/madan-sara bench $(ARGS)

@@ -183,6 +183,9 @@ class Admission:
 
         Raises ValueError while rows are undecided."""
 
+    def answer_so_far(self) -> bytes | None:
+        """The same without explanations, undecided rows as `unavailable`; None while no row is decided."""
+
 @final
 class Shard:
     """The state of one shard: recipients, campaigns, messages. Not for two threads at once."""
@@ -335,6 +338,9 @@ class Shard:
 
     def keep_part(self, left: bytes, claim: Claim, answer: bytes) -> bytes:
         """Keeps the answer to what was left of a part; the answer to the whole part."""
+
+    def keep_so_far(self, left: bytes, claim: Claim, answer: bytes) -> None:
+        """Keeps `Admission.answer_so_far` of what was left of a part, until `keep_part` replaces it."""
 
     def cancel(self, message_id: str) -> bool | None:
         """Cancels a message: False, and nothing is changed, if it does not wait any more; None if there is none."""

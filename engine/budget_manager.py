@@ -13,6 +13,7 @@ wait for each other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from engine._core import Shard
@@ -57,6 +58,10 @@ class Ledger(Protocol):
         """What counts as spent or held on other shards. Raises `ShardUnavailable`."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class BudgetManager:
     """Spends for one shard."""
 
@@ -66,9 +71,13 @@ class BudgetManager:
         self.sequence = 0
         """Number of the last request for money; one that was not answered is never repeated under its number."""
 
-    def commit(self, prepared: Preparation) -> None:
-        """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`."""
+    def commit(self, prepared: Preparation, before_asking: Callable[[], None] = _nothing) -> None:
+        """Decides every row, asking the ledger where needed; if it cannot be asked, the rest is `unavailable`.
+
+        `before_asking`: others may look at the shard while the ledger is asked, and write it down as it is then.
+        """
         while needs := self._shard.commit(prepared.admission, *prepared.plan):
+            before_asking()
             try:
                 self.acquire(prepared.rules.id, needs)
             except ShardUnavailable:

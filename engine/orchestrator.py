@@ -81,6 +81,18 @@ class Orchestrator:
         self.budget_manager.commit(prepared)
         return self._answer(prepared, {})
 
+    def _decide_left(self, left: bytes, claim: Claim) -> bytes:
+        """As `decide`; what is decided is kept for the claim before others may see or write it down."""
+        prepared = self._prepare(left)
+
+        def keep_so_far() -> None:
+            answer = prepared.admission.answer_so_far()
+            if answer is not None:
+                self._shard.keep_so_far(left, claim, answer)
+
+        self.budget_manager.commit(prepared, keep_so_far)
+        return self._answer(prepared, {})
+
     def rehearse(self, part: bytes, taken: Taken) -> tuple[bytes, Taken]:
         """Decides a part of a dry run: the answer, and what the dry run has taken with it. Changes nothing.
 
@@ -122,7 +134,7 @@ class Orchestrator:
         if left is None and before is not None:
             return ClaimedAnswer(before, before)
         left = part if left is None else left
-        return ClaimedAnswer(self._shard.keep_part(left, claim, self.decide(left)), before)
+        return ClaimedAnswer(self._shard.keep_part(left, claim, self._decide_left(left, claim)), before)
 
     def kept_part(self, claim: Claim) -> tuple[bytes, bool] | None:
         """What is kept of a part, and whether no row of it is unavailable. Raises as `decide_claimed`."""

@@ -42,6 +42,18 @@ impl Decision {
             ..Decision::default()
         }
     }
+
+    /// A row that could not be decided.
+    pub fn unavailable() -> Self {
+        Decision {
+            status: Status::Unavailable as u8,
+            reason: u8::MAX,
+            channel: NO_CHANNEL,
+            scheduled_at: NONE,
+            next_eligible_at: NONE,
+            ..Decision::default()
+        }
+    }
 }
 
 /// Packs channels, in order, into nibbles of channel + 1.

@@ -15,7 +15,7 @@ use crate::plan::{Choice, Plan, Slot, mask_where};
 use crate::send_time::{Found, Mode, SendTime};
 use crate::shard::Shard;
 use crate::slot::slot_of;
-use crate::words::{Channel, ChannelMask, MessageState, NO_CHANNEL, NONE, Reason, Status, channels_of};
+use crate::words::{Channel, ChannelMask, MessageState, NONE, Reason, Status, channels_of};
 use crate::zones::Clock;
 
 /// Where a row stands after steps 0 to 2.
@@ -65,14 +65,7 @@ impl Shard {
     pub fn abandon(&mut self, admission: &mut Admission) {
         for row in admission.answer.status.len()..admission.rows.len() {
             self.cancel_waiting(admission.rows[row].recipient, admission.rows[row].opted_out);
-            admission.answer.push(Decision {
-                status: Status::Unavailable as u8,
-                reason: u8::MAX,
-                channel: NO_CHANNEL,
-                scheduled_at: NONE,
-                next_eligible_at: NONE,
-                ..Decision::default()
-            });
+            admission.answer.push(Decision::unavailable());
         }
     }
 

@@ -94,7 +94,7 @@ pub struct KeptPart {
     bytes: usize,
 }
 
-#[derive(Debug, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 struct PartAnswer {
     /// Indices of the people in it.
     people: Vec<u32>,
@@ -111,6 +111,8 @@ pub struct KeptAnswers {
     bytes: usize,
     pub(crate) bindings: Shelf<Binding>,
     pub(crate) parts: Shelf<KeptPart>,
+    /// Of the part that is being decided, if some of it was kept so far: its key, and what was kept before.
+    under_way: Option<(u128, Option<PartAnswer>)>,
 }
 
 /// Who is at it is no state.
@@ -124,7 +126,7 @@ impl Hash for Binding {
 /// What is kept; how many bytes that takes follows, and the rest is configured.
 impl Hash for KeptAnswers {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let KeptAnswers { secret: _, bytes_max: _, bytes: _, bindings, parts } = self;
+        let KeptAnswers { secret: _, bytes_max: _, bytes: _, bindings, parts, under_way: _ } = self;
         (bindings, parts).hash(state);
     }
 }
@@ -208,6 +210,7 @@ impl KeptAnswers {
     /// What is to be decided of a part of `rows` rows.
     fn left(&mut self, claim: &Claim, began_at: i64, rows: usize, explain: bool, now: i64) -> Result<Left, Refused> {
         self.forget_over(now);
+        self.under_way = None;
         let key = self.secret.digest(&claim.key);
         if !self.is_kept(key, claim, began_at)? {
             let explanations = if explain { EXPLANATION_BYTES * rows } else { 0 };
@@ -221,12 +224,34 @@ impl KeptAnswers {
         })
     }
 
+    /// Keeps what is decided so far of what was left of a part, while the rest waits for the ledger: what other calls
+    /// have written down meanwhile holds these decisions, too. The next `keep` replaces it.
+    fn keep_so_far(&mut self, claim: &Claim, began_at: i64, people: Vec<u32>, answer: &[u8]) -> Result<(), Corrupt> {
+        let key = self.secret.digest(&claim.key);
+        let before = match self.under_way.take() {
+            Some((under_way, before)) if under_way == key => before,
+            _ => self.kept_before(key, began_at),
+        };
+        self.under_way = Some((key, before.clone()));
+        self.keep(claim, began_at, people, answer)?;
+        self.under_way = Some((key, before));
+        Ok(())
+    }
+
+    fn kept_before(&self, key: u128, began_at: i64) -> Option<PartAnswer> {
+        let kept = self.parts.get(key).filter(|part| began_at.saturating_sub(part.began_at) < KEPT_S);
+        kept.and_then(|part| part.answer.clone())
+    }
+
     /// Keeps the answer to what was left of a part; gives the answer to the whole part.
     fn keep(&mut self, claim: &Claim, began_at: i64, people: Vec<u32>, answer: &[u8]) -> Result<&[u8], Corrupt> {
         let key = self.secret.digest(&claim.key);
         let added = Explained::decode(answer)?;
-        let kept = self.parts.get(key).filter(|part| began_at.saturating_sub(part.began_at) < KEPT_S);
-        let kept = match kept.and_then(|part| part.answer.as_ref()) {
+        let before = match self.under_way.take() {
+            Some((under_way, before)) if under_way == key => before,
+            _ => self.kept_before(key, began_at),
+        };
+        let kept = match before {
             None => PartAnswer { people, open: open_rows(&added.answer), encoded: answer.into() },
             Some(kept) => {
                 let whole = completed(Explained::decode(&kept.encoded)?, &kept.open, added)?;
@@ -328,11 +353,19 @@ impl Shard {
 
     /// Keeps the answer to what was left of a part, once that is decided; gives the answer to the whole part.
     pub fn keep_part(&mut self, left: &Part, claim: &Claim, began_at: i64, answer: &[u8]) -> Result<&[u8], Corrupt> {
-        let rows = 0..left.recipients.len();
-        let people = rows
-            .filter_map(|row| self.roster.find(left.recipients.id(row), left.recipients.columns.hash[row]))
-            .collect();
+        let people = self.people_of(left);
         self.kept_answers.keep(claim, began_at, people, answer)
+    }
+
+    /// Keeps what is decided of it so far.
+    pub fn keep_so_far(&mut self, left: &Part, claim: &Claim, began_at: i64, answer: &[u8]) -> Result<(), Corrupt> {
+        let people = self.people_of(left);
+        self.kept_answers.keep_so_far(claim, began_at, people, answer)
+    }
+
+    fn people_of(&self, part: &Part) -> Vec<u32> {
+        let rows = 0..part.recipients.len();
+        rows.filter_map(|row| self.roster.find(part.recipients.id(row), part.recipients.columns.hash[row])).collect()
     }
 }
 

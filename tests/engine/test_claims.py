@@ -20,6 +20,10 @@ DAY_S = 24 * 3600
 COST = 1_000
 
 
+Written = tuple[bytes, list[tuple[int, bytes]], int]
+"""Effects, pages, and which rows are kept."""
+
+
 class Purse:
     """A ledger that answers while it is open."""
 
@@ -35,10 +39,16 @@ class Purse:
         return {bucket: Slice(min(need, self.amount), False, False) for bucket, need in needs.items()}
 
 
-def shard_with(purse: Purse, **limits: int) -> Orchestrator:
+def shard_with(purse: Purse, written: Written | None = None, **limits: int) -> Orchestrator:
     settings = default_settings()
     settings = msgspec.structs.replace(settings, limits=msgspec.structs.replace(settings.limits, **limits))
-    shard = Orchestrator(1, settings, purse)
+    shard = Orchestrator(1, settings, purse, bytes(16))
+    if written is not None:
+        effects, pages, _ = written
+        for number, page in pages:
+            shard.load_page(number, 1, page)
+        shard.load_group(1, effects)
+    shard.end_load()
     body = {"urgency": "high", "costs": {"email": "0.001"}, "budget": {"total": "1"}}
     shard.put_campaign(decode_campaign(msgspec.json.encode(body), "c", settings), False)
     body = {"urgency": "high", "costs": {"email": "0"}}
@@ -74,6 +84,40 @@ def test_a_claimed_part_is_decided_once() -> None:
     assert shard.kept_part(claim_of(body)) == (first.answer, True)
     with pytest.raises(RequestError):
         shard.decide_claimed(part_of(body), claim_of(body + b" "))
+
+
+class Killed(BaseException):
+    """Of a shard."""
+
+
+def test_what_was_decided_when_a_shard_died_that_waited_for_money_is_in_the_answer() -> None:
+    """Others write down what it did, while it asks for the second time, and then it is killed."""
+    written: list[Written | None] = []
+
+    class Deadly(Purse):
+        def acquire(
+            self, sequence: int, campaign_id: str, spent: dict[Bucket, int], needs: dict[Bucket, int]
+        ) -> Grants:
+            if not self.open:
+                written.append(shard.take_group(1))
+                raise Killed
+            return super().acquire(sequence, campaign_id, spent, needs)
+
+    purse, body = Deadly(), body_of(3, "c")
+    purse.amount = COST
+    shard = shard_with(purse)
+    with pytest.raises(Killed):
+        shard.decide_claimed(part_of(body), claim_of(body))
+
+    purse = Purse()
+    purse.amount = 3 * COST
+    after = shard_with(purse, written[0])
+    assert sum(after.tally("c")["messages"]) == 1
+    answer = after.decide_claimed(part_of(body), claim_of(body))
+    assert answer.before is not None
+    assert answer_of(body, answer.before) == ["scheduled", "unavailable", "unavailable"]
+    assert answer_of(body, answer.answer) == ["scheduled"] * 3
+    assert sum(after.tally("c")["messages"]) == 3
 
 
 def test_rows_without_money_are_decided_when_the_claim_comes_again() -> None:

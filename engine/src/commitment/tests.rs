@@ -8,7 +8,7 @@ use crate::budget_manager::Bucket;
 use crate::campaign::{Limited, Rules};
 use crate::part::{Header, Part, RecipientRow, Recipients, given};
 use crate::slot::hash_of;
-use crate::words::{ALL_CHANNELS, CHANNEL_COUNT};
+use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, NO_CHANNEL};
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 

@@ -7,6 +7,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::trace::trace_dict;
 use crate::admission::{self, Features};
+use crate::answer::Decision;
 use crate::words::CHANNEL_COUNT;
 
 /// A part that is being decided: the columns that kernels read, and then the answer.
@@ -91,5 +92,12 @@ impl Admission {
             return Err(PyValueError::new_err("not every row is decided yet"));
         }
         Ok(PyBytes::new(py, &self.inner.answer.encode(&explanations)))
+    }
+
+    fn answer_so_far<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let decided = self.inner.answer.status.len();
+        let mut answer = self.inner.answer.clone();
+        (decided..self.inner.rows.len()).for_each(|_| answer.push(Decision::unavailable()));
+        (decided > 0).then(|| PyBytes::new(py, &answer.encode(&[])))
     }
 }

@@ -315,6 +315,12 @@ impl Shard {
         Ok(PyBytes::new(py, self.inner.keep_part(&left, &claim, began_at, answer)?))
     }
 
+    fn keep_so_far(&mut self, left: &[u8], claim: ClaimInput, answer: &[u8]) -> PyResult<()> {
+        let (claim, began_at) = claim_of(claim);
+        let left = Part::decode(left)?;
+        Ok(self.inner.keep_so_far(&left, &claim, began_at, answer)?)
+    }
+
     fn cancel(&mut self, message_id: &str) -> Option<bool> {
         let index = self.find_message(message_id)?;
         Some(self.inner.cancel(index))
