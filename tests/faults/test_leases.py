@@ -27,10 +27,10 @@ async def test_a_grant_is_on_the_disk_when_it_is_answered(start: Start, tmp_path
     files = files_of(ledger._file._file.path.parent)
     put_files(tmp_path / "next", files)
     file = await LedgerFile.open(tmp_path / "next", len(shards), fail)
+    await file.close()  # before a failure: the file's thread would outlive it
     assert file.book.covered("c", 0) == {TOTAL: 7}, "the grant was lost"
     assert file.book.ask(0, 1, 1, "c", {}) == answer
     assert file.book.audit() == []
-    await file.close()
 
 
 def test_what_came_back_is_on_the_disk_before_the_ledger_hears_of_it() -> None:

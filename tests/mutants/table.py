@@ -436,13 +436,6 @@ MUTANTS = (
         (STATE_FILE + "::test_a_page_of_an_earlier_commit_is_found_though_it_is_whole",),
     ),
     Mutant(
-        "durability: rows are dropped that no page has",
-        "actors/durable_map.py",
-        "min(self._dirty_since.values(), default=sequence + 1)",
-        "sequence + 1",
-        ("tests/actors/test_durable_map.py",),
-    ),
-    Mutant(
         "durability: a lease is not written",
         "actors/ledger_file.py",
         "dict(image_entry(image) for image in self.book.take_images())",
