@@ -46,10 +46,12 @@ async def left_open(path: Path) -> Path:
 async def fault_of_opening(path: Path, **options: object) -> StateFault:
     """The fault with which it is refused, by a life and by an inspection alike; it is not changed."""
     before = files_in(path.parent)
-    with pytest.raises(StateFault) as refused:
-        await StateFile.open(path, KIND, IDENTITY, lock_timeout_s=0.05, create=False, **options)  # type: ignore[arg-type]
-    with pytest.raises(StateFault) as inspected:
-        await StateFile.inspect(path, KIND, IDENTITY, lock_timeout_s=0.05)
+    with pytest.raises(StateFault) as refused:  # noqa: PT012
+        file = await StateFile.open(path, KIND, IDENTITY, lock_timeout_s=0.05, create=False, **options)  # type: ignore[arg-type]
+        await file.close()  # its thread would outlive a failure
+    with pytest.raises(StateFault) as inspected:  # noqa: PT012
+        file = await StateFile.inspect(path, KIND, IDENTITY, lock_timeout_s=0.05)
+        await file.close()
     assert (inspected.value.row, inspected.value.what) == (refused.value.row, refused.value.what)
     after = files_in(path.parent)
     assert {name: after.get(name) for name in before} == before
@@ -149,8 +151,8 @@ async def test_the_log_is_brought_into_the_database_between_commits(
 async def test_what_makes_a_commit_durable_is_set(path: Path, pragma: str, value: object) -> None:
     file = await StateFile.open(path, KIND, IDENTITY)
     found = await file._connection.run(lambda: file._connection.raw.execute(f"PRAGMA {pragma}").fetchone())
+    await file.close()  # before a failure: the file's thread would outlive it
     assert found == (value,)
-    await file.close()
 
 
 # ---- what is refused --------------------------------------------------------------------------------------

@@ -77,10 +77,12 @@ async def test_a_life_that_was_superseded_commits_nothing(path: Path, how: str) 
         path.write_bytes(b"restored")
     else:
         await file._connection.run(lambda: file._connection.raw.execute("UPDATE head SET epoch = epoch + 1"))
-    with pytest.raises(Fenced):
-        await go_on(file, SEED, 1)
+    try:
+        with pytest.raises(Fenced):
+            await go_on(file, SEED, 1)
+    finally:  # its thread would outlive a failure
+        await file.close()
     assert file.sequence == COMMITS
-    await file.close()
 
 
 # ---- commits that fail ------------------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+"""What must be on the disk, and when: a grant before it is answered, what came back before it is spoken of."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from actors.ledger_file import LedgerFile
+from actors.ledger_link import LedgerLink
+from actors.standing import Demand
+from actors.turn import Turn
+from engine.budget_manager import Bucket, Grants, Slice
+from tests.actors.state_crashes import put_files
+from tests.actors.test_recalls import make_campaign, money
+from tests.actors.threaded import Start, ThreadShard, fail
+from tests.faults.directories import files_of
+
+TOTAL: Bucket = (0, 0)
+
+
+async def test_a_grant_is_on_the_disk_when_it_is_answered(start: Start, tmp_path: Path) -> None:
+    """Killed then, the ledger's next life holds the shard to it, and answers the same again."""
+    ledger, shards = await start(*[ThreadShard] * 2)
+    await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(10)}}))
+    demand = Demand(0, 1, 1, 1, "c", {}, {TOTAL: 7})
+    answer = await ledger.acquire(demand)
+    files = files_of(ledger._file._file.path.parent)
+    put_files(tmp_path / "next", files)
+    file = await LedgerFile.open(tmp_path / "next", len(shards), fail)
+    await file.close()  # before a failure: the file's thread would outlive it
+    assert file.book.covered("c", 0) == {TOTAL: 7}, "the grant was lost"
+    assert file.book.ask(0, 1, 1, "c", {}) == answer
+    assert file.book.audit() == []
+
+
+def test_what_came_back_is_on_the_disk_before_the_ledger_hears_of_it() -> None:
+    """The ledger may grant it to another shard at once."""
+    happened: list[str] = []
+    turn = Turn()
+
+    def ask(demand: Demand) -> Grants:
+        happened.append("asked")
+        return {TOTAL: Slice(1, False, False)}
+
+    link = LedgerLink(0, turn, ask, lambda _: {}, lambda: happened.append("durable"), threading.Event().set)
+    link.incarnation, link.versions = 1, {"c": 1}
+    with turn:
+        link.acquire(1, "c", {}, {TOTAL: 1})
+    assert happened == ["durable", "asked"]
