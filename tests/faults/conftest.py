@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.actors.conftest import start
+from tests.actors.conftest import ledgers, start
 
-__all__ = ["start"]
+__all__ = ["ledgers", "start"]
