@@ -10,6 +10,8 @@ ends the process; no waiter hears of a success, neither then nor later.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -19,9 +21,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from actors.state_file import StateFile
 from engine.errors import WriteFailed
 
-__all__ = ["CommitLog", "Group", "GroupCommit", "GroupCommitThread", "Source"]
+__all__ = ["CommitLog", "Group", "GroupCommit", "GroupCommitThread", "Source", "end_process"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger("madan_sara.state")
+
+WRITE_FAILED_EXIT_STATUS = 4
 
 CLOSED = WriteFailed("group commit", "it is closed")
 
@@ -201,3 +207,10 @@ class GroupCommitThread:
         finally:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
+
+
+def end_process(error: BaseException) -> None:
+    """What an actor does when a commit failed: nothing that is in memory may be answered any more. Ray begins another
+    process, which goes on from the file."""
+    logger.critical("what was changed could not be written down, so this process ends: %s", error)
+    os._exit(WRITE_FAILED_EXIT_STATUS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 import warnings
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import ray
 from ray.util.annotations import RayDeprecationWarning
 
+from actors.group_commit import end_process
 from actors.ledger import Ledger
 from actors.ledger_file import LedgerFile
 from actors.shard_link import ActorLink
@@ -31,8 +31,6 @@ __all__ = ["LedgerActor"]
 
 RETRY_PAUSE_S = 1.0
 """Between two tries to open the file, after one failed."""
-
-WRITE_FAILED_EXIT_STATUS = 4
 
 logger = logging.getLogger("madan_sara.ledger")
 
@@ -124,7 +122,7 @@ class LedgerActor:
         began = time.monotonic()
         first_life = not _is_restarted()
         try:
-            file = await LedgerFile.open(Path(self._settings.state_dir), shards, _end, create=first_life)
+            file = await LedgerFile.open(Path(self._settings.state_dir), shards, end_process, create=first_life)
         except StateFault as fault:
             logger.error("the ledger cannot start: %s", fault)
             self._next_try = time.monotonic() + RETRY_PAUSE_S
@@ -140,9 +138,3 @@ def _is_restarted() -> bool:
         warnings.simplefilter("ignore", RayDeprecationWarning)  # Ray asks itself what it advises others not to
         restarted: bool = ray.get_runtime_context().was_current_actor_reconstructed
     return restarted
-
-
-def _end(error: BaseException) -> None:
-    """Memory is ahead of the disk: nothing of it may be answered any more. Ray begins another process."""
-    logger.critical("the ledger could not be written; this process ends: %s", error)
-    os._exit(WRITE_FAILED_EXIT_STATUS)

@@ -10,11 +10,9 @@ A write that fails ends the process: memory is ahead of the disk. The next life 
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 from pathlib import Path
 
-from actors.group_commit import Group, GroupCommit, GroupCommitThread
+from actors.group_commit import Group, GroupCommit, GroupCommitThread, end_process
 from actors.ledger_link import LedgerLink
 from actors.state_file import StateFile
 from actors.turn import Turn
@@ -22,16 +20,12 @@ from engine.errors import StateFault
 from engine.orchestrator import Orchestrator
 from kernels import ZONE_NAMES
 
-__all__ = ["MESSAGES_INCARNATION", "WRITE_FAILED_EXIT_STATUS", "Life", "Writer", "read_into"]
-
-WRITE_FAILED_EXIT_STATUS = 4
+__all__ = ["MESSAGES_INCARNATION", "Life", "Writer", "read_into"]
 
 ZONES_KEY = "time_zones"
 
 MESSAGES_INCARNATION = 1
 """Numbers of messages go on over all lives."""
-
-logger = logging.getLogger("madan_sara.shard")
 
 
 def content_of_new_file() -> dict[str, str]:
@@ -54,7 +48,7 @@ class Writer:
     def begin(self, turn: Turn, core: Orchestrator) -> GroupCommit:
         """From now on what changes in the core is written down."""
         assert self._file is not None, "read comes first"
-        self._commits = self._thread.begin(self._file, _Changes(turn, core), _end_process)
+        self._commits = self._thread.begin(self._file, _Changes(turn, core), end_process)
         return self._commits
 
     def give_up(self) -> None:
@@ -122,8 +116,3 @@ class Life:
         self.link = link
         self.commits = commits
         self.frozen: set[str] = set()
-
-
-def _end_process(error: BaseException) -> None:
-    logger.critical("what was decided cannot be written down, so this process ends: %s", error)
-    os._exit(WRITE_FAILED_EXIT_STATUS)

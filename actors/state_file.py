@@ -179,7 +179,7 @@ class StateFile:
         Durable on return. Raises `WriteFailed` (then nobody knows whether it is durable) or `Fenced`.
 
         Measured on 2 cores of an AMD EPYC, each commit with two pages, one after the other, checkpoints included.
-        The statements alone on a quiet machine: rows of 1 KiB, 2,000 a second, p50 0.4 ms, p99 0.7 ms; rows of
+        The statements alone, beside who knows what: rows of 1 KiB, 2,000 a second, p50 0.4 ms, p99 0.7 ms; rows of
         300 KiB, 220 a second, p50 3.2 ms, p99 5 ms. This method, while four other processes kept both cores busy:
         370 a second, 2.0 ms and 12 ms; 160 a second, 4.3 ms and 19 ms.
         """

@@ -200,7 +200,7 @@ class Shard:
         secret: bytes,
         kept_answers_bytes_max: int,
     ) -> Shard:
-        """`incarnation`, below 2^14, numbers the lives of this shard, so that message ids stay unique; the quiet
+        """`incarnation`, below 2^14, is part of all message ids; a shard that is read keeps the written one. The quiet
         hours are those of recipients who name none, as minutes of the day. After the half-life, in seconds, a message
         counts half for engagement. `secret`, 16 bytes, hides what is kept of erased people, event ids and idempotency
         keys; answers kept for the latter take up to `kept_answers_bytes_max`."""
@@ -256,7 +256,7 @@ class Shard:
         It answers the last `release(keep_full=True)`: the ledger knows what that said."""
 
     def release(self, campaign_id: str, keep_full: bool) -> list[tuple[int, int, int]]:
-        """Gives back all that is held; (kind, key, spent since this shard started) of every bucket ever used, of the
+        """Gives back all that is held; (kind, key, spent in all lives) of every bucket ever used, of the
         minutes those that the ledger may not know. With `keep_full` the shard goes on knowing which minutes are
         full."""
 
@@ -363,9 +363,6 @@ class Shard:
 
     def end_load(self) -> None:
         """The shard is what was read, empty if nothing was, and from now on its changes are kept for `take_group`."""
-
-    def has_effects(self) -> bool:
-        """Whether anything changed since the last group was taken."""
 
     def take_group(self, sequence: int) -> tuple[bytes, list[tuple[int, bytes]], int] | None:
         """What changed since the last call, as the group `sequence` (each larger than the last); None if nothing did.

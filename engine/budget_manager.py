@@ -85,7 +85,7 @@ class BudgetManager:
                 return
 
     def release(self, campaign_id: str, reopens: bool = True) -> dict[Bucket, int]:
-        """Gives back all that is held of a campaign; what was spent of each bucket since this shard started.
+        """Gives back all that is held of a campaign; what was spent of each bucket in all lives.
 
         Full minutes are forgotten only with `reopens`: a shard that waits for a minute's place, and forgot the full
         ones before it whenever another shard wants a slice, would ask for them again for ever.

@@ -110,7 +110,7 @@ class BudgetLedger:
         return freed
 
     def report(self, shard: int, incarnation: int, campaign_id: str, spent: Mapping[Bucket, int]) -> None:
-        """Notes that a shard holds nothing of a campaign any more, and what it spent of each bucket in this life.
+        """Notes that a shard holds nothing of a campaign any more, and what it spent of each bucket in all its lives.
 
         A bucket that is left out stands as it was reported before. It overtakes a request of the shard that is not
         answered yet.

@@ -51,7 +51,7 @@ class Orchestrator:
     """Decides for one shard. Not thread-safe: whoever owns it calls it one at a time."""
 
     def __init__(self, incarnation: int, settings: Settings, ledger: Ledger, secret: bytes | None = None) -> None:
-        """`incarnation` numbers the lives of this shard: no message id is given twice while it only grows.
+        """`incarnation` is part of all message ids; a shard that is read keeps the one that was written.
 
         `secret`, 16 bytes, is the cluster's; without one it is drawn here.
         """
@@ -276,7 +276,7 @@ class Orchestrator:
         return self._shard.state_hash()
 
     def load_page(self, number: int, sequence: int, page: bytes) -> None:
-        """Reads the state as it was written down; see `_core.Shard.load_page`, as for the next four."""
+        """Reads the state as it was written down; see `_core.Shard.load_page`, as for the next three."""
         self._shard.load_page(number, sequence, page)
 
     def load_group(self, sequence: int, effects: bytes) -> None:
@@ -284,9 +284,6 @@ class Orchestrator:
 
     def end_load(self) -> None:
         self._shard.end_load()
-
-    def has_effects(self) -> bool:
-        return self._shard.has_effects()
 
     def take_group(self, sequence: int) -> tuple[bytes, list[tuple[int, bytes]], int] | None:
         return self._shard.take_group(sequence)

@@ -64,7 +64,7 @@ impl Bucket {
 /// One bucket on a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// Spent by this shard since it started.
+    /// Spent by this shard in all its lives.
     pub spent: i64,
     /// Granted and not spent.
     pub held: i64,

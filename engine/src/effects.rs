@@ -112,9 +112,9 @@ impl Shard {
     /// From now on every change is kept for [`Shard::take_group`].
     pub fn watch(&mut self, effects: Effects) {
         self.roster.watch();
-        self.messages.watch();
-        self.campaigns.watch();
-        self.keys.watch();
+        self.messages.touched().watch();
+        self.campaigns.touched.watch();
+        self.keys.touched.watch();
         self.event_ids.touched_applied.watch();
         self.event_ids.touched_bound.watch();
         self.kept_answers.bindings.touched.watch();
@@ -127,8 +127,8 @@ impl Shard {
         self.effects.as_ref().is_some_and(|effects| effects.latest.unwrap_or(i64::MIN) != self.latest)
             || self.roster.is_touched()
             || self.messages.is_touched()
-            || self.campaigns.is_touched()
-            || self.keys.is_touched()
+            || !self.campaigns.touched.is_empty()
+            || !self.keys.touched.is_empty()
             || !self.event_ids.touched_applied.is_empty()
             || !self.event_ids.touched_bound.is_empty()
             || !self.kept_answers.bindings.touched.is_empty()
@@ -153,9 +153,9 @@ impl Shard {
         let (recipients, traces) = self.roster.take_touched();
         let indexed = [
             (Kind::Recipient, recipients),
-            (Kind::Message, self.messages.take_touched()),
-            (Kind::Campaign, self.campaigns.take_touched()),
-            (Kind::Key, self.keys.take_touched()),
+            (Kind::Message, self.messages.touched().take()),
+            (Kind::Campaign, self.campaigns.touched.take()),
+            (Kind::Key, self.keys.touched.take()),
         ];
         let digested = [
             (Kind::Trace, traces),

@@ -16,7 +16,7 @@ pub struct Keys {
     slots: Vec<Slot>,
     free: BTreeSet<u32>,
     /// Numbers that were given to a text or taken from one.
-    touched: Touched,
+    pub(crate) touched: Touched,
     /// The uses that were counted since noting began; None while nothing is noted.
     noted: Option<Vec<Use>>,
 }
@@ -109,19 +109,6 @@ impl Keys {
             self.touched.touch(number as usize);
         }
         self.count(number, source)
-    }
-
-    /// From now on `take_touched` names the numbers that get a text or lose it.
-    pub fn watch(&mut self) {
-        self.touched.watch();
-    }
-
-    pub fn take_touched(&mut self) -> Vec<u32> {
-        self.touched.take()
-    }
-
-    pub fn is_touched(&self) -> bool {
-        !self.touched.is_empty()
     }
 
     /// How many numbers were ever given.

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::budget_manager::Place;
 use crate::minutes::minute_of;
 use crate::slot::{message_number, slot_of_message};
+use crate::touched::Touched;
 use crate::undoable::Undoable;
 use crate::words::{Channel, MessageState};
 
-/// Sequence numbers of one life of a shard begin at its incarnation in these bits, so that none is given twice.
+/// Sequence numbers of one incarnation begin at it in these bits. They go on over all lives that read what was written.
 const INCARNATION_SHIFT: u32 = 40;
 
 /// First events of each kind, as bits of `Message::marks`.
@@ -89,7 +90,7 @@ impl Message {
     }
 }
 
-/// All messages of one life of a shard, in the order in which they were made.
+/// All messages of a shard, in the order in which they were made.
 #[derive(Debug, Default, Hash)]
 pub struct Messages {
     incarnation: u64,
@@ -117,7 +118,7 @@ impl Messages {
         message_number(slot, self.incarnation << INCARNATION_SHIFT | (u64::from(index) + 1))
     }
 
-    /// The index of a number, if this life made it; the caller checks the slot against the recipient's.
+    /// The index of a number, if it is of this incarnation; the caller checks the slot against the recipient's.
     pub fn index(&self, number: u64) -> Option<u32> {
         let sequence = number & ((1 << INCARNATION_SHIFT) - 1);
         let index = sequence.checked_sub(1).filter(|index| *index < self.list.len() as u64)? as u32;
@@ -144,21 +145,16 @@ impl Messages {
         &mut self.list[index as usize]
     }
 
-    /// From now on what changes is named by `take_touched`.
-    pub fn watch(&mut self) {
-        self.list.watch();
-    }
-
-    /// The indices of messages that were made or changed since the last call.
-    pub fn take_touched(&mut self) -> Vec<u32> {
-        self.list.take_touched()
+    /// Those that were made or changed.
+    pub(crate) fn touched(&mut self) -> &mut Touched {
+        &mut self.list.touched
     }
 
     pub fn is_touched(&self) -> bool {
-        self.list.is_touched()
+        !self.list.touched.is_empty()
     }
 
-    /// Which life of the shard numbers them.
+    /// What numbers them.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
     }

@@ -330,17 +330,17 @@ impl Roster {
 
     /// From now on what changes is named.
     pub fn watch(&mut self) {
-        self.recipients.watch();
+        self.recipients.touched.watch();
         self.touched_traces.watch();
     }
 
     /// The recipients, and the traces of erased ones, that changed since the last call.
     pub fn take_touched(&mut self) -> (Vec<u32>, BTreeSet<u128>) {
-        (self.recipients.take_touched(), self.touched_traces.take())
+        (self.recipients.touched.take(), self.touched_traces.take())
     }
 
     pub fn is_touched(&self) -> bool {
-        self.recipients.is_touched() || !self.touched_traces.is_empty()
+        !self.recipients.touched.is_empty() || !self.touched_traces.is_empty()
     }
 
     /// What must go on holding for erased people, by trace.

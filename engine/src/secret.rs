@@ -5,7 +5,8 @@ use std::fmt;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 
-/// Drawn at random when the cluster starts, the same for all its shards. It is no part of any state that is written.
+/// Drawn at random when the state directory is made, the same for all its shards. The ledger keeps it in its file; no
+/// shard writes it down.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Secret([u8; 16]);
 

@@ -15,7 +15,8 @@ use crate::touched::Touched;
 pub struct Undoable<T> {
     items: Vec<T>,
     before: Option<Before<T>>,
-    touched: Touched,
+    /// What was changed or added.
+    pub(crate) touched: Touched,
 }
 
 /// How the list was when noting began.
@@ -48,20 +49,6 @@ impl<T: Clone> Undoable<T> {
         if self.before.is_none() {
             self.touched.touch(index);
         }
-    }
-
-    /// From now on what changes is named by `take_touched`.
-    pub fn watch(&mut self) {
-        self.touched.watch();
-    }
-
-    /// The indices of what was changed or added since the last call, ascending.
-    pub fn take_touched(&mut self) -> Vec<u32> {
-        self.touched.take()
-    }
-
-    pub fn is_touched(&self) -> bool {
-        !self.touched.is_empty()
     }
 
     /// From now on changes are noted. What was noted before is forgotten and stands.
@@ -160,7 +147,7 @@ mod tests {
     fn what_changed_is_named_unless_it_was_put_back_or_follows() {
         let mut list = list();
         list[0].push('x');
-        list.watch();
+        list.touched.watch();
         list[1].push('x');
         list.follow_mut(0).push('y');
         list.push("c".into());
@@ -168,9 +155,9 @@ mod tests {
         list[0].push('z');
         list.push("d".into());
         list.undo();
-        assert!(list.is_touched());
-        assert_eq!(list.take_touched(), [1, 2]);
-        assert!(!list.is_touched());
+        assert!(!list.touched.is_empty());
+        assert_eq!(list.touched.take(), [1, 2]);
+        assert!(list.touched.is_empty());
     }
 
     #[test]

@@ -358,10 +358,6 @@ impl Shard {
         Ok(())
     }
 
-    fn has_effects(&self) -> bool {
-        self.inner.has_effects()
-    }
-
     fn take_group<'py>(&mut self, py: Python<'py>, sequence: u64) -> PyResult<Option<GroupOutput<'py>>> {
         let group = self.inner.take_group(sequence)?;
         Ok(group.map(|group| {
