@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from actors.answers import ActorUnreachable
 from actors.ledger_file import LedgerFile
 from actors.ledger_records import CourseRecord
-from actors.recalls import Births
+from actors.recalls import Births, Words
 from actors.shard_link import ShardLink
 from actors.standing import Demand, Report, Standing
 from engine.errors import Conflict, ShardUnavailable
@@ -83,11 +83,14 @@ class Course:
 class Changes:
     """Carries changes to the shards."""
 
-    def __init__(self, file: LedgerFile, links: Sequence[ShardLink], births: Births, timeout_s: float) -> None:
+    def __init__(
+        self, file: LedgerFile, links: Sequence[ShardLink], births: Births, words: Words, timeout_s: float
+    ) -> None:
         self._file = file
         self._book = file.book
         self._links = links
         self._births = births
+        self._words = words
         self._timeout_s = timeout_s
         self._under_way: set[asyncio.Task[None]] = set()
         self._awaited: dict[tuple[str, int], tuple[int, asyncio.Event]] = {}
@@ -113,7 +116,7 @@ class Changes:
         version to be in force, it takes no call; and that it took it before, only the ledger's last life knew."""
         version, heard = self._awaited.get((demand.campaign_id, demand.shard), (0, None))
         if heard is not None and demand.version >= version and self._lives(demand.shard, demand.incarnation):
-            self._book.report(demand.shard, demand.incarnation, demand.campaign_id, demand.spent)
+            self._note(demand.shard, demand.campaign_id, demand)
             heard.set()
 
     async def _in_time(self, campaign_id: str, change: Coroutine[Any, Any, None]) -> None:
@@ -225,10 +228,12 @@ class Changes:
             raise Conflict(f"The campaign has messages; its {' and '.join(differences)} cannot change any more.")
         raise ShardUnavailable("Not every shard answers, so nobody knows whether the campaign has messages.")
 
-    def _note(self, shard: int, campaign_id: str, report: Report) -> None:
-        """A report counts unless the shard began another life since."""
-        if self._lives(shard, report.incarnation):
+    def _note(self, shard: int, campaign_id: str, report: Report | Demand) -> None:
+        """A word counts unless the shard began another life since, or a later one was heard."""
+        word = (shard, report.incarnation, campaign_id, report.word)
+        if self._lives(shard, report.incarnation) and self._words.is_news(*word):
             self._book.report(shard, report.incarnation, campaign_id, report.spent)
+            self._words.note(*word)
 
     def _lives(self, shard: int, incarnation: int) -> bool:
         return incarnation == self._book.incarnation(shard)

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from actors.changes import Changes, Course
 from actors.ledger_file import LedgerFile
 from actors.publications import Publications
-from actors.recalls import Births, Recalls
+from actors.recalls import Births, Recalls, Words
 from actors.shard_link import ShardLink
 from actors.standing import Demand, Introduction, Registration, Standing
 from actors.timeouts import Timeouts
@@ -50,11 +50,14 @@ class Ledger:
         self._courses: dict[str, Course] = {record.campaign.id: Course.of(record) for record in file.courses}
         self._births = Births(len(links))
         self._acquiring: dict[tuple[int, str], tuple[tuple[int, int], asyncio.Task[Grants]]] = {}
-        self._recalls = Recalls(self._book, links, self._births, timeouts.recall)
-        self._changes = Changes(file, links, self._births, timeouts.answer)
+        words = self._words = Words()
+        self._recalls = Recalls(self._book, links, self._births, words, timeouts.recall)
+        self._changes = Changes(file, links, self._births, words, timeouts.answer)
         self._publications = Publications(settings, file, links, timeouts.learning)
         self._one_move = asyncio.Lock()
-        self._reopening: Counter[str] = Counter()
+        self._reopening: dict[str, asyncio.Task[None]] = {}
+        """Those that wait for their turn."""
+        self._reopening_freed: Counter[str] = Counter()
         self._under_way: set[asyncio.Task[None]] = set()
         if settings.clock == "system":
             self._keep(asyncio.create_task(self._publications.publish_for_ever(_system_time, asyncio.sleep)))
@@ -75,12 +78,15 @@ class Ledger:
     async def introduce(self, shard: int) -> Introduction:
         """What a shard needs to read its file, before it registers."""
         async with self._answering():
-            return Introduction(self._file.identity, self._file.secret, self._book.incarnation(shard) > 0)
+            return Introduction(self._file.identity, self._file.secret, self._book.incarnation(shard))
 
-    async def register(self, shard: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
-        """Begins a life of a shard, which has spent this of each campaign in all its lives, and holds nothing."""
+    async def register(self, shard: int, incarnation: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
+        """Begins a life of a shard, which has spent this of each campaign in all its lives, and holds nothing.
+
+        `incarnation`: the lives of its introduction, and one. Raises `Superseded` where a life began since then: the
+        call was given up and asked again, and what it says is of before.
+        """
         async with self._answering():
-            incarnation = self._book.incarnation(shard) + 1
             for campaign_id in self._book.register(shard, incarnation, spent):
                 course = self._courses[campaign_id]
                 course.reopens = True  # others may have been told that there is no more
@@ -88,7 +94,7 @@ class Ledger:
                 self._keep(asyncio.create_task(self._reopen_freed(campaign_id)))
             self._births.register(shard)
             standings = [course.standing for course in self._courses.values() if course.standing is not None]
-            return Registration(incarnation, standings, self._publications.latest)
+            return Registration(standings, self._publications.latest)
 
     async def acquire(self, demand: Demand) -> Grants:
         """See `BudgetLedger.ask` and `grant`; recalls in between.
@@ -99,9 +105,12 @@ class Ledger:
         """
         place, number = (demand.shard, demand.campaign_id), (demand.incarnation, demand.sequence)
         last = self._acquiring.get(place)
-        if last is None or last[0] != number:
-            last = self._acquiring[place] = (number, asyncio.create_task(self._acquire(demand)))
-        return await asyncio.shield(last[1])
+        if last is not None and last[0] == number:
+            return await asyncio.shield(last[1])
+        task = asyncio.create_task(self._acquire(demand))
+        if last is None or last[0] < number:
+            self._acquiring[place] = (number, task)
+        return await asyncio.shield(task)
 
     async def _acquire(self, demand: Demand) -> Grants:
         async with self._answering():
@@ -115,10 +124,14 @@ class Ledger:
                 return await self._acquire_alone(demand, course)
 
     async def _acquire_alone(self, demand: Demand, course: Course) -> Grants:
-        shard, incarnation, sequence, version, campaign_id, spent, needs = demand
+        shard, incarnation, sequence, version, campaign_id, spent, needs, word = demand
+        if (incarnation, sequence) < self._acquiring[shard, campaign_id][0]:  # nobody waits for it any more
+            raise ShardUnavailable(f"Shard {shard} asked for more since its request {sequence}.")
         if version != course.in_force:
             raise ShardUnavailable(f"Shard {shard} asked by rules of {campaign_id!r} that were replaced.")
-        answer = self._book.ask(shard, incarnation, sequence, campaign_id, spent)
+        is_news = self._words.is_news(shard, incarnation, campaign_id, word)
+        answer = self._book.ask(shard, incarnation, sequence, campaign_id, spent if is_news else {})
+        self._words.note(shard, incarnation, campaign_id, word)
         if answer is not None:
             return answer
         await self._recalls.recall(campaign_id, self._book.in_the_way(campaign_id, shard, needs))
@@ -130,20 +143,32 @@ class Ledger:
             return self._book.elsewhere(campaign_id, shard)
 
     async def reopen(self, campaign_id: str) -> None:
-        """Money or a place came back on a shard. Recalls every slice, and with it the word that there was no more."""
+        """Money or a place came back on a shard. Recalls every slice, and with it the word that there was no more.
+
+        One that waits for its turn serves all who ask meanwhile: shards ask again while they are not answered, and
+        would otherwise keep the turn from those who need money.
+        """
         async with self._answering():
             course = self._course(campaign_id)
-            async with course.one_acquire:
-                await self._recalls.recall(campaign_id, self._book.holders(campaign_id), reopens=True)
+            task = self._reopening.get(campaign_id)
+            if task is None:
+                task = self._reopening[campaign_id] = asyncio.create_task(self._reopen_alone(campaign_id, course))
+                self._keep(task)
+            await asyncio.shield(task)
+
+    async def _reopen_alone(self, campaign_id: str, course: Course) -> None:
+        async with course.one_acquire:
+            del self._reopening[campaign_id]
+            await self._recalls.recall(campaign_id, self._book.holders(campaign_id), reopens=True)
 
     async def _reopen_freed(self, campaign_id: str) -> None:
         """As `reopen`; a next life does it again if this one does not come to the end of it."""
-        self._reopening[campaign_id] += 1
+        self._reopening_freed[campaign_id] += 1
         try:
             await self.reopen(campaign_id)
         finally:
-            self._reopening[campaign_id] -= 1
-        if not self._reopening[campaign_id]:
+            self._reopening_freed[campaign_id] -= 1
+        if not self._reopening_freed[campaign_id]:
             course = self._courses[campaign_id]
             course.reopens = False
             self._file.put_course(course.record())

@@ -64,8 +64,8 @@ class LedgerActor:
     async def introduce(self, shard: int) -> Introduction:
         return await (await self._ledger()).introduce(shard)
 
-    async def register(self, shard: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
-        return await (await self._ledger()).register(shard, spent)
+    async def register(self, shard: int, incarnation: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
+        return await (await self._ledger()).register(shard, incarnation, spent)
 
     async def acquire(self, demand: Demand) -> Grants:
         return await (await self._ledger()).acquire(demand)

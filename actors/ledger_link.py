@@ -49,6 +49,7 @@ class LedgerLink:
         self._wait_for_give_backs = wait_for_give_backs
         self._on_superseded = on_superseded
         self._arrived: dict[str, int] = {}
+        self._words = 0
         self._in_vain: set[str] | None = None
         """Within `one_wait_each`: campaigns whose money was waited for in vain."""
         self._arrival = threading.Condition()
@@ -58,11 +59,12 @@ class LedgerLink:
         comes late is never spent."""
         if self._in_vain is not None and campaign_id in self._in_vain:
             raise ShardUnavailable(f"The ledger was asked for money of {campaign_id!r} a moment ago, in vain.")
+        version, word = self.versions[campaign_id], self.next_word()
+        demand = Demand(self._shard, self.incarnation, sequence, version, campaign_id, spent, needs, word)
         self._turn.release()
         try:
             self._wait_for_give_backs()
-            version = self.versions[campaign_id]
-            return self._ask_again(Demand(self._shard, self.incarnation, sequence, version, campaign_id, spent, needs))
+            return self._ask_again(demand)
         except ShardUnavailable:
             if self._in_vain is not None:
                 self._in_vain.add(campaign_id)
@@ -72,6 +74,11 @@ class LedgerLink:
             with self._arrival:
                 self._arrived[campaign_id] = sequence
                 self._arrival.notify_all()
+
+    def next_word(self) -> int:
+        """The number of what is said next of money that was spent. With the turn, as long as that is true."""
+        self._words += 1
+        return self._words
 
     def elsewhere(self, campaign_id: str) -> dict[Bucket, int]:
         """See `engine.budget_manager.Ledger`. Nothing waits for this shard meanwhile, so it keeps its turn."""

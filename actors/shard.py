@@ -308,18 +308,21 @@ class Shard:
     def _begin_life(self) -> None:
         """Reads the file, and registers with what was spent by it."""
         introduction: Introduction = self._ask_ledger("introduce", self._timeouts.answer, self._index)
+        incarnation = introduction.lives + 1
         link = LedgerLink(
             self._index, self._turn, self._acquire, self._elsewhere, self._wait_for_give_backs, _end_superseded_life
         )
         core = Orchestrator(MESSAGES_INCARNATION, self._settings, link, introduction.secret)
         path = shard_path(Path(self._settings.state_dir), self._index)
         kind = f"shard {self._index}"
-        self._writer.read(path, kind, introduction.identity, not introduction.has_lived, core)
+        self._writer.read(path, kind, introduction.identity, introduction.lives == 0, core)
         commits = self._writer.begin(self._turn, core)
         spent = core.release_all()
-        registration: Registration = self._ask_ledger("register", self._timeouts.answer, self._index, spent)
-        link.incarnation = registration.incarnation
-        life = Life(registration.incarnation, core, link, commits)
+        registration: Registration = self._ask_ledger(
+            "register", self._timeouts.answer, self._index, incarnation, spent
+        )
+        link.incarnation = incarnation
+        life = Life(incarnation, core, link, commits)
         self._give_backs = 0
         with self._turn:
             for standing in registration.standings:
@@ -347,7 +350,7 @@ class Shard:
     def _report(self, life: Life, campaign_id: str, reopens: bool = True) -> Report:
         spent = life.core.release(campaign_id, reopens)
         messages = sum(life.core.tally(campaign_id)["messages"]) if life.core.knows(campaign_id) else 0
-        return Report(life.incarnation, spent, messages)
+        return Report(life.incarnation, spent, messages, life.link.next_word())
 
     def _acquire(self, demand: Demand) -> Grants:
         grants: Grants = self._ask_ledger("acquire", self._timeouts.acquire, demand)
@@ -376,12 +379,13 @@ class Shard:
         life.commits.wait(self._give_backs)
 
     def _report_freed(self) -> None:
-        """Others may have been told that there is no more. If the ledger does not answer, the next call tells it."""
+        """Others may have been told that there is no more. If the ledger does not answer, the next call tells it: this
+        one's caller must not wait in vain for what was done."""
         with self._turn:
             freed = sorted(self._freed)
         for campaign_id in freed:
             try:
-                self._ask_ledger("reopen", self._timeouts.answer, campaign_id)
+                self._ask_ledger("reopen", self._timeouts.acquire, campaign_id)
             except ShardUnavailable as error:
                 logger.warning("shard %d could not tell of money that came back: %s", self._index, error)
                 return

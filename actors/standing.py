@@ -61,6 +61,8 @@ class Demand(NamedTuple):
     campaign_id: str
     spent: dict[Bucket, int]
     needs: dict[Bucket, int]
+    word: int
+    """Of all that a life says of what it spent, reports included, the later has the higher number."""
 
 
 class Report(NamedTuple):
@@ -71,6 +73,8 @@ class Report(NamedTuple):
     """In all lives of the shard, of every bucket that it ever spent from."""
     messages: int
     """How many it ever made, cancelled ones included."""
+    word: int
+    """As of a `Demand`."""
 
 
 class Publication(NamedTuple):
@@ -87,13 +91,12 @@ class Introduction(NamedTuple):
     """16 bytes of the state directory: every file of it has them."""
     secret: bytes
     """The cluster's: under it a shard keeps what nobody is to read."""
-    has_lived: bool
-    """Whether the shard was registered before, so that there must be a file."""
+    lives: int
+    """How often the shard was registered; if ever, there must be a file."""
 
 
 class Registration(NamedTuple):
     """What a shard needs to begin a life."""
 
-    incarnation: int
     standings: list[Standing]
     publication: Publication

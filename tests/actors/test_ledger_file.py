@@ -99,7 +99,7 @@ async def test_what_cannot_be_written_is_not_answered_and_ends_the_process(start
     ledger.audit = lambda: asyncio.sleep(0, [])  # type: ignore[method-assign, assignment, misc, return-value]
     for sequence in (1, 2):
         with pytest.raises(type(error)):
-            await ledger.acquire(Demand(0, 1, sequence, 1, "c", {}, {(0, 0): 5}))
+            await ledger.acquire(Demand(0, 1, sequence, 1, "c", {}, {(0, 0): 5}, sequence))
     with pytest.raises(type(error)):
         await ledger.spent("c")
     assert failures == [error]

@@ -118,9 +118,9 @@ async def test_a_repeated_demand_gets_the_answer_of_the_life_before(start: Start
     ledger, _ = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(1000)}, "limits": {"per_minute": 1}}))
     minutes = {(4, minute): 1 for minute in range(50)}
-    await ledger.acquire(Demand(0, 1, 1, 1, "c", {}, minutes))
-    await ledger.acquire(Demand(0, 1, 2, 1, "c", {(4, minute): 1 for minute in range(20)}, {TOTAL: 7}))
-    demand = Demand(1, 1, 1, 1, "c", {}, {TOTAL: 5, (4, 10): 1})
+    await ledger.acquire(Demand(0, 1, 1, 1, "c", {}, minutes, 1))
+    await ledger.acquire(Demand(0, 1, 2, 1, "c", {(4, minute): 1 for minute in range(20)}, {TOTAL: 7}, 2))
+    demand = Demand(1, 1, 1, 1, "c", {}, {TOTAL: 5, (4, 10): 1}, 1)
     answers = [await ledger.acquire(demand)]
     for _ in range(2):
         ledger = await restart(ledger)
@@ -128,13 +128,13 @@ async def test_a_repeated_demand_gets_the_answer_of_the_life_before(start: Start
     assert answers == [answers[0]] * 3
     assert len(answers[0]) > 10  # the full minutes around are told again
     with pytest.raises(ShardUnavailable, match="since its request 1"):
-        await ledger.acquire(Demand(0, 1, 1, 1, "c", {}, minutes))
+        await ledger.acquire(Demand(0, 1, 1, 1, "c", {}, minutes, 1))
 
 
 async def test_a_repeated_demand_does_not_queue_behind_one_that_waits_for_it(start: Start, restart: Restart) -> None:
     ledger, shards = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", limited(10)))
-    first = Demand(0, 1, 1, 1, "c", {}, {TOTAL: 8 * COST})
+    first = Demand(0, 1, 1, 1, "c", {}, {TOTAL: 8 * COST}, 1)
     grants = await ledger.acquire(first)
     ledger = await restart(ledger)
     recalled = asyncio.Event()
@@ -142,10 +142,10 @@ async def test_a_repeated_demand_does_not_queue_behind_one_that_waits_for_it(sta
     async def release(campaign_id: str, sequence: int, reopens: bool) -> Report:
         recalled.set()
         assert await ledger.acquire(first) == grants
-        return Report(1, {TOTAL: 8 * COST}, 8)
+        return Report(1, {TOTAL: 8 * COST}, 8, 2)
 
     shards[0].release = release  # type: ignore[method-assign]
-    other = ledger.acquire(Demand(1, 1, 1, 1, "c", {}, {TOTAL: 9 * COST}))
+    other = ledger.acquire(Demand(1, 1, 1, 1, "c", {}, {TOTAL: 9 * COST}, 1))
     assert await asyncio.wait_for(other, 1) == {TOTAL: (2 * COST, True, 0)}
     assert recalled.is_set()
     shards[0].balances["c"].spent[TOTAL] = 8 * COST
@@ -200,7 +200,7 @@ async def test_a_new_life_is_what_the_last_one_was(start: Start, restart: Restar
     assert content(again._book) == content(ledger._book)
     assert await again.list_campaigns() == [course.standing for _, course in sorted(ledger._courses.items())]
     assert await again.now() == 12_345
-    assert await again.introduce(0) == (ledger._file.identity, ledger._file.secret, True)
+    assert await again.introduce(0) == (ledger._file.identity, ledger._file.secret, 1)
     before, after = ledger._publications.latest, again._publications.latest
     assert after.number == before.number
     assert after.figures.campaigns.keys() == before.figures.campaigns.keys() == {"total"}
@@ -217,8 +217,8 @@ CALLS: dict[str, Callable[[Ledger], Coroutine[Any, Any, Any]]] = {
     "put again": lambda ledger: ledger.put_campaign(make_campaign("c", limited(7))),
     "pause": lambda ledger: ledger.set_paused("c", True),
     "clock": lambda ledger: ledger.set_clock(5),
-    "register": lambda ledger: ledger.register(0, {}),
-    "acquire": lambda ledger: ledger.acquire(Demand(0, 1, 1, 1, "c", {}, {TOTAL: 5})),
+    "register": lambda ledger: ledger.register(0, 2, {}),
+    "acquire": lambda ledger: ledger.acquire(Demand(0, 1, 1, 1, "c", {}, {TOTAL: 5}, 1)),
 }
 READINGS: dict[str, Callable[[Ledger], Coroutine[Any, Any, Any]]] = {
     "introduce": lambda ledger: ledger.introduce(0),
@@ -228,7 +228,7 @@ READINGS: dict[str, Callable[[Ledger], Coroutine[Any, Any, Any]]] = {
     "spent": lambda ledger: ledger.spent("c"),
     "get": lambda ledger: ledger.get_campaign("c"),
     "list": lambda ledger: ledger.list_campaigns(),
-    "earlier life": lambda ledger: ledger.acquire(Demand(0, 0, 1, 1, "c", {}, {TOTAL: 5})),
+    "earlier life": lambda ledger: ledger.acquire(Demand(0, 0, 1, 1, "c", {}, {TOTAL: 5}, 1)),
 }
 
 
@@ -275,10 +275,10 @@ async def test_many_requests_share_a_commit_and_write_what_they_are_about(start:
     for campaign_id in ids:
         await ledger.put_campaign(make_campaign(campaign_id, {**limited(10), "limits": {"per_minute": 1}}))
     minutes = {(4, minute): 1 for minute in range(2000)}
-    await ledger.acquire(Demand(0, 1, 1, 1, "c-0", {}, minutes))
+    await ledger.acquire(Demand(0, 1, 1, 1, "c-0", {}, minutes, 1))
     before, commits = ledger._file._file.sequence, HeldCommits(ledger)
     commits.may_go.set()
-    demands = [Demand(0, 1, 2, 1, campaign_id, {}, {TOTAL: 5}) for campaign_id in ids]
+    demands = [Demand(0, 1, 2, 1, campaign_id, {}, {TOTAL: 5}, 2) for campaign_id in ids]
     await asyncio.gather(*(ledger.acquire(demand) for demand in demands))
     assert ledger._file._file.sequence <= before + 2
     assert sum(map(len, commits.rows)) < 100 * 100  # the minutes that it keeps are none of it
@@ -360,9 +360,7 @@ async def test_lives_of_shards_go_on_over_lives_of_the_ledger(start: Start, rest
     ledger, shards = await start(*[ThreadShard] * 2)
     await shards[0].register()
     ledger = await restart(ledger)
-    assert (await ledger.introduce(1)).has_lived
-    assert (await ledger.register(0, {})).incarnation == 3
-    assert (await ledger.register(1, {})).incarnation == 2
+    assert [(await ledger.introduce(shard)).lives for shard in (0, 1)] == [2, 1]
     for shard in shards:
         await shard.register()
 

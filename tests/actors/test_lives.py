@@ -30,8 +30,8 @@ async def test_rules_that_were_replaced_get_no_money(start: Start) -> None:
     for total in (10, 20):
         await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(total)}}))
     with pytest.raises(ShardUnavailable, match="replaced"):
-        await ledger.acquire(Demand(0, 1, 1, 1, "c", {}, {(0, 0): 5}))
-    assert await ledger.acquire(Demand(0, 1, 1 + 1, 2, "c", {}, {(0, 0): 5})) == {(0, 0): (5, False, False)}
+        await ledger.acquire(Demand(0, 1, 1, 1, "c", {}, {(0, 0): 5}, 1))
+    assert await ledger.acquire(Demand(0, 1, 1 + 1, 2, "c", {}, {(0, 0): 5}, 1 + 1)) == {(0, 0): (5, False, False)}
 
 
 async def test_rules_that_are_not_in_force_yet_wait_for_money(start: Start) -> None:
@@ -40,7 +40,7 @@ async def test_rules_that_are_not_in_force_yet_wait_for_money(start: Start) -> N
     shards[0].hung.set()
     with pytest.raises(ShardUnavailable):
         await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(20)}}))
-    waiting = asyncio.create_task(ledger.acquire(Demand(1, 1, 1, 2, "c", {}, {(0, 0): 20})))
+    waiting = asyncio.create_task(ledger.acquire(Demand(1, 1, 1, 2, "c", {}, {(0, 0): 20}, 1)))
     await let_others_run()
     assert not waiting.done()
     shards[0].hung.clear()

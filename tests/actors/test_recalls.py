@@ -170,7 +170,7 @@ async def test_without_a_ledger_held_slices_go_on_and_then_nobody_guesses(start:
 async def test_an_earlier_life_is_told_that_it_is_over(start: Start) -> None:
     ledger, shards = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(5 * COST)}}))
-    await ledger.register(0, {})
+    await ledger.register(0, 2, {})
     assert await decide_all(shards, "c", [(0, [ROWS["total"][0]])]) == Counter(unavailable=1)
     assert not shards[0].alive
 

@@ -84,8 +84,8 @@ class ThreadShard:
         self.begin()
         self.begins = True
         spent = {campaign_id: balance.release() for campaign_id, balance in self.balances.items()}
-        registration = await self.ledger.register(self.index, spent)
-        self.incarnation = registration.incarnation
+        self.incarnation = (await self.ledger.introduce(self.index)).lives + 1
+        registration = await self.ledger.register(self.index, self.incarnation, spent)
         self.link = LedgerLink(self.index, self.turn, self.ask, lambda _: {}, lambda: None, self.superseded)
         self.link.incarnation = self.incarnation
         for standing in registration.standings:
@@ -154,7 +154,7 @@ class ThreadShard:
 
     def report(self, campaign_id: str) -> Report:
         balance = self.balances.setdefault(campaign_id, Balance())
-        return Report(self.incarnation, balance.release(), balance.messages)
+        return Report(self.incarnation, balance.release(), balance.messages, self.link.next_word())
 
     # ---- as the ledger's link ---------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ async def test_a_grant_is_on_the_disk_when_it_is_answered(start: Start, tmp_path
     """Killed then, the ledger's next life holds the shard to it, and answers the same again."""
     ledger, shards = await start(*[ThreadShard] * 2)
     await ledger.put_campaign(make_campaign("c", {"budget": {"total": money(10)}}))
-    demand = Demand(0, 1, 1, 1, "c", {}, {TOTAL: 7})
+    demand = Demand(0, 1, 1, 1, "c", {}, {TOTAL: 7}, 1)
     answer = await ledger.acquire(demand)
     files = files_of(ledger._file._file.path.parent)
     put_files(tmp_path / "next", files)
