@@ -12,11 +12,13 @@ from rich.table import Table
 
 from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
+from bench.durability import durability
 from bench.engine_decisions import engine_decisions
 from bench.http_batch_json import http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
 from bench.report import wide_console
+from bench.restart import restart
 from bench.result import AnswersWrong, Result
 from bench.server import ServerFailed
 
@@ -24,6 +26,8 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "http_send": http_send,
     "http_batch_json": http_batch_json,
     "engine": engine_decisions,
+    "durability": durability,
+    "restart": restart,
 }
 WRONG_BUILD = 2
 

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import urlsplit
+
+from bench.processes import descendants
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 15
@@ -30,6 +33,9 @@ class Server:
     deleted otherwise. Settings in the environment of whoever starts the demo do not reach it.
     """
 
+    command = ("-m", "api.cli")
+    """To Python, before the arguments of `serve`."""
+
     def __init__(self, *arguments: str) -> None:
         self.arguments = arguments
         self.host = ""
@@ -44,7 +50,7 @@ class Server:
         environment["PYTHONUNBUFFERED"] = "1"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", "serve", "--port", "0", *self.arguments],
+                [sys.executable, *self.command, "serve", "--port", "0", *self.arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
@@ -95,6 +101,18 @@ class Server:
                 self.exit_code = self._process.wait()
                 raise self._failure(f"did not end within {STOP_TIMEOUT_S} s of SIGTERM", []) from None
         return self.exit_code
+
+    @property
+    def process_id(self) -> int:
+        """Of its first process."""
+        return self._process.pid
+
+    def kill_all(self) -> None:
+        """SIGKILL to it and to all that it started: it ends as if the machine had."""
+        for process in [self.process_id, *(process for process, _ in descendants(self.process_id))]:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.exit_code = self._process.wait()
 
     def _end(self) -> None:
         """SIGTERM first: killed at once, it could not end its own processes."""
