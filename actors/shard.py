@@ -329,7 +329,8 @@ class Shard:
                 self._put(life, standing)
             self._hear(registration.publication, life)
             self._life = life
-        logger.info("shard %d begins life %d with %d recipients", self._index, life.incarnation, core.sizes()[0])
+            recipients, _ = core.sizes()
+        logger.info("shard %d begins life %d with %d recipients", self._index, life.incarnation, recipients)
 
     def _put(self, life: Life, standing: Standing) -> None:
         """Between two decisions; gives all slices back. An older version than the one at hand changes nothing."""

@@ -91,7 +91,8 @@ impl Admission {
         if self.inner.answer.status.len() != self.inner.rows.len() {
             return Err(PyValueError::new_err("not every row is decided yet"));
         }
-        Ok(PyBytes::new(py, &self.inner.answer.encode(&explanations)))
+        let answer = py.detach(|| self.inner.answer.encode(&explanations));
+        Ok(PyBytes::new(py, &answer))
     }
 
     fn answer_so_far<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {

@@ -1,4 +1,7 @@
-//! Shard and Admission as Python sees them.
+//! The shard as Python sees it.
+//!
+//! What takes longer than a few microseconds lets other threads of Python run meanwhile: those that write down what was
+//! decided before. Whoever owns a shard calls it one at a time, so nothing meets it half changed.
 
 use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::exceptions::{PyKeyError, PyValueError};
@@ -87,18 +90,19 @@ impl Shard {
         self.inner.put_campaign(rules.into());
     }
 
-    fn admit(&mut self, part: &[u8]) -> PyResult<Admission> {
-        let part = Part::decode(part)?;
+    fn admit(&mut self, py: Python<'_>, part: &[u8]) -> PyResult<Admission> {
+        let part = py.detach(|| Part::decode(part))?;
         if part.header.dry_run != self.inner.rehearses() {
             return Err(PyValueError::new_err("a dry run is rehearsed, and nothing else"));
         }
-        let inner = self.inner.admit(&part, self.default_quiet)?;
+        let inner = py.detach(|| self.inner.admit(&part, self.default_quiet))?;
         Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
 
     #[allow(clippy::too_many_arguments)] // one array a column of the plan
     fn commit(
         &mut self,
+        py: Python<'_>,
         admission: &mut Admission,
         hour_weights: PyReadonlyArray3<'_, f64>,
         instants: PyReadonlyArray2<'_, i64>,
@@ -120,7 +124,8 @@ impl Shard {
                 "the plan's columns need a row of 7 for each recipient, and the hours weights [7, 2, 24]",
             ));
         }
-        Ok(self.inner.commit(&mut admission.inner, &plan).map(|needs| amounts(needs.0)))
+        let needs = py.detach(|| self.inner.commit(&mut admission.inner, &plan));
+        Ok(needs.map(|needs| amounts(needs.0)))
     }
 
     fn begin_rehearsal(&mut self) {
@@ -311,8 +316,8 @@ impl Shard {
         answer: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (claim, began_at) = claim_of(claim);
-        let left = Part::decode(left)?;
-        Ok(PyBytes::new(py, self.inner.keep_part(&left, &claim, began_at, answer)?))
+        let kept = py.detach(|| self.inner.keep_part(&Part::decode(left)?, &claim, began_at, answer))?;
+        Ok(PyBytes::new(py, kept))
     }
 
     fn keep_so_far(&mut self, left: &[u8], claim: ClaimInput, answer: &[u8]) -> PyResult<()> {
@@ -344,22 +349,23 @@ impl Shard {
         recipient_dict(py, &self.inner, index, now, &caps).map(Some)
     }
 
-    fn load_page(&mut self, number: i64, sequence: u64, page: &[u8]) -> PyResult<()> {
-        Ok(self.restoring.page(number, sequence, page)?)
+    fn load_page(&mut self, py: Python<'_>, number: i64, sequence: u64, page: &[u8]) -> PyResult<()> {
+        Ok(py.detach(|| self.restoring.page(number, sequence, page))?)
     }
 
-    fn load_group(&mut self, sequence: u64, effects: &[u8]) -> PyResult<()> {
-        Ok(self.restoring.group(sequence, effects)?)
+    fn load_group(&mut self, py: Python<'_>, sequence: u64, effects: &[u8]) -> PyResult<()> {
+        Ok(py.detach(|| self.restoring.group(sequence, effects))?)
     }
 
-    fn end_load(&mut self) -> PyResult<()> {
+    fn end_load(&mut self, py: Python<'_>) -> PyResult<()> {
         let empty = std::mem::take(&mut self.inner);
-        self.inner = std::mem::take(&mut self.restoring).into_shard(empty)?;
+        let restoring = std::mem::take(&mut self.restoring);
+        self.inner = py.detach(|| restoring.into_shard(empty))?;
         Ok(())
     }
 
     fn take_group<'py>(&mut self, py: Python<'py>, sequence: u64) -> PyResult<Option<GroupOutput<'py>>> {
-        let group = self.inner.take_group(sequence)?;
+        let group = py.detach(|| self.inner.take_group(sequence))?;
         Ok(group.map(|group| {
             let pages = group.pages.iter().map(|(number, page)| (*number, PyBytes::new(py, page))).collect();
             (PyBytes::new(py, &group.effects), pages, group.keep_from)
