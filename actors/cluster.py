@@ -22,7 +22,7 @@ from actors.answers import wait_for_answer
 from actors.client import AsyncOutreach
 from actors.ledger import LEDGER_NAME
 from actors.ledger_actor import LedgerActor
-from actors.machine import bind_to_loopback, found_cluster, offer_token, require_token
+from actors.machine import SYSTEM_CONFIG, bind_to_loopback, found_cluster, offer_token, require_token
 from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
 from actors.state_directory import make_directory
@@ -166,7 +166,8 @@ def _connect(address: str) -> bool:
     if address == "local":
         require_token()
         bind_to_loopback()
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        own: dict[str, Any] = {"object_store_memory": OBJECT_STORE_BYTES, "_system_config": SYSTEM_CONFIG}
+        ray.init(address="local", include_dashboard=False, **own, **quiet)
         return True
     offer_token()
     found = found_cluster(address)

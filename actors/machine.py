@@ -14,10 +14,20 @@ from ray._raylet import Config  # type: ignore[attr-defined]
 from engine.config import is_loopback
 from engine.errors import ConfigurationError
 
-__all__ = ["bind_to_loopback", "found_cluster", "offer_token", "require_token"]
+__all__ = ["SYSTEM_CONFIG", "bind_to_loopback", "found_cluster", "offer_token", "require_token"]
 
 TOKEN_PATH = Path(".ray", "auth_token")
 """Where Ray looks for its token, below the home directory, unless told otherwise."""
+
+SYSTEM_CONFIG = {
+    # A call to an actor that was killed waits so long to hear what became of it before it fails (1,000 without), and
+    # is looked at again so often (1,000): callers of a killed shard heard of it after 2 s, and it was back before.
+    "timeout_ms_task_wait_for_death_info": 50,
+    "core_worker_internal_heartbeat_ms": 100,
+    # Ray would make its workers give way to everything else (15); the shards are what the machine is there for.
+    "worker_niceness": 0,
+}
+"""Settings of the Ray that is started here. Ray documents none of them; all were there in 2.60."""
 
 LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray reads "0" as: this node is 127.0.0.1, and every port is bound there. It works on any system."""

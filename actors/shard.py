@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -293,7 +294,6 @@ class Shard:
 
     def _begin(self) -> None:
         try:
-            warm_up()
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
             self._begin_life()
         except Exception as error:
@@ -315,7 +315,10 @@ class Shard:
         core = Orchestrator(MESSAGES_INCARNATION, self._settings, link, introduction.secret)
         path = shard_path(Path(self._settings.state_dir), self._index)
         kind = f"shard {self._index}"
-        self._writer.read(path, kind, introduction.identity, introduction.lives == 0, core)
+        with ThreadPoolExecutor(1) as beside:  # each takes about half a second
+            warmed = beside.submit(warm_up)
+            self._writer.read(path, kind, introduction.identity, introduction.lives == 0, core)
+            warmed.result()
         commits = self._writer.begin(self._turn, core)
         spent = core.release_all()
         registration: Registration = self._ask_ledger(
