@@ -23,6 +23,7 @@ from tests.reference_rules import (
     MINUTE,
     Refused,
     broken_rules,
+    confidence_of,
     deferred,
     faults,
     first_open,
@@ -278,7 +279,6 @@ class Reference(Outcomes):
         chain = order[order.index(chosen) + 1 :][: campaign.max_attempts - 1]
         message = self.record(campaign, person, key=key, channel=chosen, at=at[chosen], chain=chain)
         others = [value[c] for c in at if c != chosen]
-        confidence = 0.5 + 0.5 * (value[chosen] - max(others)) / 1e9 if others else 1.0
         return {
             "message_id": message.id,
             "channel": chosen,
@@ -286,7 +286,7 @@ class Reference(Outcomes):
             "scheduled_local": local_time(message.at, self.zone(campaign, person)).isoformat(),
             "fallback_chain": chain,
             "cost": money(message.cost),
-            "confidence": math.floor(min(max(confidence, 0.0), 1.0) * 10_000 + 0.5) / 10_000,
+            "confidence": confidence_of(value[chosen] - max(others)) if others else 1,
         }
 
     def zone(self, campaign: Record, person: Record) -> str:

@@ -20,6 +20,7 @@ from tests.reference_rules import (
     WEEK,
     breaks_cap,
     broken_rules,
+    confidence_of,
     instant,
     money,
     most_around,
@@ -243,6 +244,15 @@ def test_score_boost_and_confidence() -> None:
     assert (answer["channel"], answer["fallback_chain"]) == ("sms", ["email"])
     assert answer["confidence"] == 0.562  # 0.5 + 0.5 * (0.66 - 0.536)
     assert send(model_with(), NOON, channels=["sms"])["confidence"] == 1
+
+
+@pytest.mark.parametrize(
+    ("margin", "confidence"),
+    [(0, 0.5), (67_500_000, 0.5338), (67_499_999, 0.5337), (-999_900_000, 0.0001), (-999_900_001, 0), (2 * 10**9, 1)],
+)
+def test_confidence_is_rounded_half_up_to_the_last_bit(margin: int, confidence: float) -> None:
+    """In floats 0.53375 is a little less than that."""
+    assert confidence_of(margin) == confidence
 
 
 def test_priority_comes_before_the_score_and_attempts_bound_the_chain() -> None:
