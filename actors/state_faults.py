@@ -29,9 +29,12 @@ MEANINGS = {
     sqlite3.SQLITE_AUTH: ("it may not be opened", "Let the engine's user read and write the file and its directory"),
     sqlite3.SQLITE_CANTOPEN: (
         "it cannot be opened",
-        "Let the engine's user read and write the file and its directory; look whether the disk is there",
+        "Let the engine's user read and write the file and its directory; look whether the disk is there and has room",
     ),
-    sqlite3.SQLITE_IOERR: ("the disk does not read or write it", "Look at the disk and the system's log"),
+    sqlite3.SQLITE_IOERR: (
+        "the disk does not read or write it",
+        "Look whether the disk has room, and at the system's log",
+    ),
     sqlite3.SQLITE_NOMEM: ("there is no memory left", "Give the process more memory"),
 }
 """By SQLite's result code: what is wrong, and what to do."""
