@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { WRITES = 1, SYNCS = 2 };
+enum { WRITES = 1, SYNCS = 2, SECTOR = 512 };
 
 /* `Command` of disk_errors.py has the same fields. */
 struct command {
@@ -65,7 +65,7 @@ static int fails(void)
     return -1;
 }
 
-/* How much of a write succeeds: all of it, a beginning, or -1. */
+/* How much of a write succeeds: all of it, some sectors, for no disk has room for half of one, or -1. */
 static ssize_t granted(int file, size_t size)
 {
     if (!command || !command->error || !(command->calls & WRITES) || !is_of_path(file))
@@ -74,7 +74,7 @@ static ssize_t granted(int file, size_t size)
     int64_t left = __atomic_fetch_sub(&command->left, wanted, __ATOMIC_SEQ_CST);
     if (left >= wanted)
         return (ssize_t)size;
-    return command->in_bytes && left > 0 ? (ssize_t)left : fails();
+    return command->in_bytes && left >= SECTOR ? (ssize_t)(left - left % SECTOR) : fails();
 }
 
 static int syncs(int file)
