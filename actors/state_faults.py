@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ MEANINGS = {
 
 def fault_of(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StateFault:
     """The fault that an error of SQLite or the system means. A text that cannot be read is damage."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        what, remedy = MEANINGS[sqlite3.SQLITE_FULL]
+        return StateFault(str(path), None, f"{what} ({error.strerror})", remedy)
     if isinstance(error, OSError):
         what, remedy = f"the system says: {error.strerror}", "Look at the disk, the file's owner and its mode"
         return StateFault(str(path), None, what, remedy)

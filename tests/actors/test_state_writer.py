@@ -130,7 +130,7 @@ async def test_a_word_of_the_witness_that_was_cut_short_fails_the_commit(
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda descriptor, word, place: write(descriptor, word[:20], place))
     try:
-        with pytest.raises(WriteFailed, match="No space left"):
+        with pytest.raises(WriteFailed, match="the disk is full"):
             await go_on(file, SEED, 1)
     finally:  # its thread would outlive a failure
         await file.close()
