@@ -34,6 +34,7 @@ from tests.faults.directories import damaged_directories
 from tests.faults.disk_errors import KINDS, DiskRound
 from tests.faults.failing_disk import FailingDisk
 from tests.faults.kills import Plan, Round
+from tests.faults.leases import PAIRS, TIMES, killed_leases
 
 SHARDS = 4
 SHARD_TIMEOUT_MS = 5000
@@ -114,6 +115,9 @@ FAULTS = (
     Fault("torn", "crash at any byte of a file", 90_000, 500, (), in_files(torn_commits)),
     Fault("cut", "crash at any byte of a whole shard", 10_000, 500, (), in_files(cut_shards)),
     Fault("kills", "kill -9 under clients, by strike", 1_000, 4, KILLS.kinds, in_rounds(KILLS)),
+    Fault(
+        "leases", "deaths at two steps of a lease", TIMES * len(PAIRS), len(PAIRS), ("pairs",), in_files(killed_leases)
+    ),
     Fault("flipped", "a damaged file", 5_000, 500, (), in_files(damaged_files)),
     Fault("damaged", "a damaged file of a whole shard", 4_000, 500, (), in_files(damaged_shards)),
     Fault("directories", "a damaged file of a directory", 1_000, 250, (), in_directories),
