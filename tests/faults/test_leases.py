@@ -22,13 +22,6 @@ from tests.faults.leases import killed_leases
 TOTAL: Bucket = (0, 0)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_to_the_last_cent_wherever_ledger_and_shards_die(seed: int) -> None:
-    """Some pairs of steps; `make faults` has all of them."""
-    outcomes = await killed_leases(20, seed)
-    assert outcomes["pairs"] == 20
-
-
 async def test_a_grant_is_on_the_disk_when_it_is_answered(start: Start, tmp_path: Path) -> None:
     """Killed then, the ledger's next life holds the shard to it, and answers the same again."""
     ledger, shards = await start(*[ThreadShard] * 2)
@@ -58,3 +51,10 @@ def test_what_came_back_is_on_the_disk_before_the_ledger_hears_of_it() -> None:
     with turn:
         link.acquire(1, "c", {}, {TOTAL: 1})
     assert happened == ["durable", "asked"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_to_the_last_cent_wherever_ledger_and_shards_die(seed: int) -> None:
+    """Some pairs of steps; `make faults` has all of them."""
+    outcomes = await killed_leases(20, seed)
+    assert outcomes["pairs"] == 20
