@@ -23,7 +23,7 @@ from tests.faults.kills import PAUSE_S, Plan, Round, process_of, until_ready
 
 ERRORS = {"full": FULL, "write": BROKEN, "sync": UNSYNCED}
 KINDS = tuple(f"{error} of {where}" for where in ("shard", "ledger") for error in (*ERRORS, "checkpoint"))
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 ENDED = "what was changed could not be written down, so this process ends"
 
 
@@ -97,14 +97,17 @@ class DiskRound(Round):
 
     async def words_of(self, shard: int | None) -> str:
         """What is said while the file cannot be written; not what Ray says of a process that begins."""
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                try:
-                    await self.touch(shard)
-                except ShardUnavailable as refusal:
-                    if "cannot start" in refusal.detail:
-                        return refusal.detail
-                await asyncio.sleep(PAUSE_S)
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while True:
+                    try:
+                        await self.touch(shard)
+                    except ShardUnavailable as refusal:
+                        if "cannot start" in refusal.detail:
+                            return refusal.detail
+                    await asyncio.sleep(PAUSE_S)
+        except TimeoutError:
+            raise AssertionError(f"nobody said within {WITHIN_S:.0f} s why it cannot start") from None
 
 
 def check_last_words(process: int) -> None:
