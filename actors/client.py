@@ -17,7 +17,7 @@ from actors.shard_link import shard_name
 from actors.standing import Part, Standing
 from actors.timeouts import Timeouts
 from engine._core import CHANNELS, Request
-from engine.errors import MadanSaraError, Overloaded, ShardUnavailable
+from engine.errors import MadanSaraError, Overloaded, ShardUnavailable, StateFault
 from engine.event import Event
 from engine.event_rounds import Round, take_events
 from engine.model import Campaign
@@ -275,7 +275,7 @@ class AsyncOutreach:
 async def _answers(call: Any) -> bool:
     try:
         await call
-    except ShardUnavailable:
+    except (ShardUnavailable, StateFault):
         return False
     return True
 

@@ -147,8 +147,12 @@ class GroupCommit:
             self._end_waiting(WriteFailed("group commit", "the event loop ended"), is_failure=True)
             raise
         except BaseException as error:
-            self._end_waiting(error, is_failure=True)
-            self._on_failure(error)
+            # The owner first, who ends the process: a waiter that were told of an error would have it for a refusal,
+            # and let go of what may be on the disk, such as a key under which people were decided.
+            try:
+                self._on_failure(error)
+            finally:
+                self._end_waiting(error, is_failure=True)
 
     async def _commit_once(self) -> None:
         marked = self._marked  # before `take`: a mark that comes later may be of a change that was not taken

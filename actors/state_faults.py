@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +30,12 @@ MEANINGS = {
     sqlite3.SQLITE_AUTH: ("it may not be opened", "Let the engine's user read and write the file and its directory"),
     sqlite3.SQLITE_CANTOPEN: (
         "it cannot be opened",
-        "Let the engine's user read and write the file and its directory; look whether the disk is there",
+        "Let the engine's user read and write the file and its directory; look whether the disk is there and has room",
     ),
-    sqlite3.SQLITE_IOERR: ("the disk does not read or write it", "Look at the disk and the system's log"),
+    sqlite3.SQLITE_IOERR: (
+        "the disk does not read or write it",
+        "Look whether the disk has room, and at the system's log",
+    ),
     sqlite3.SQLITE_NOMEM: ("there is no memory left", "Give the process more memory"),
 }
 """By SQLite's result code: what is wrong, and what to do."""
@@ -39,6 +43,9 @@ MEANINGS = {
 
 def fault_of(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StateFault:
     """The fault that an error of SQLite or the system means. A text that cannot be read is damage."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        what, remedy = MEANINGS[sqlite3.SQLITE_FULL]
+        return StateFault(str(path), None, f"{what} ({error.strerror})", remedy)
     if isinstance(error, OSError):
         what, remedy = f"the system says: {error.strerror}", "Look at the disk, the file's owner and its mode"
         return StateFault(str(path), None, what, remedy)

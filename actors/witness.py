@@ -20,6 +20,7 @@ It is also the fence that does not rest on locks: a life that finds a later epoc
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from pathlib import Path
@@ -82,7 +83,8 @@ class Witness:
     def write(self, epoch: int, sequence: int) -> None:
         """Says how far the file has come. Call only when that is durable."""
         assert self._descriptor is not None, "a life writes its witness"
-        os.pwrite(self._descriptor, self._encode(epoch, sequence), 0)
+        if os.pwrite(self._descriptor, self._encode(epoch, sequence), 0) != SIZE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the system says so only at the next write
 
     def epoch(self) -> int:
         """Of the life that wrote last; 0 where nothing readable is there."""

@@ -180,6 +180,18 @@ async def test_after_a_failure_nobody_ever_hears_of_a_success(error: Exception) 
     assert owner.numbers.taken == [[1]]
 
 
+async def test_the_owner_hears_of_a_failure_before_anybody_who_waits() -> None:
+    """It ends the process: a waiter's error would be answered, as a refusal of what may be on the disk."""
+    owner = Owner()
+    waiting = [owner.change(1)]
+    await turns()
+    told: list[bool] = []
+    owner.commits._on_failure = lambda error: told.extend(future.done() for _, future in owner.commits._waiting)
+    await owner.gate.let_through(WriteFailed("file", "the disk is full"))
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert told == [False]
+
+
 async def test_a_source_that_fails_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Owner()
     monkeypatch.setattr(owner.numbers, "take", lambda sequence: 1 // 0)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from actors import ledger_actor
+from actors.client import _answers
 from actors.durable_map import DurableMap
 from actors.ledger import Ledger
 from actors.ledger_actor import LedgerActor
@@ -122,8 +123,9 @@ async def test_a_fault_is_answered_in_words_until_it_is_gone(actor: LedgerActor,
         with pytest.raises(ShardUnavailable, match=r"The ledger cannot start\. .*ledger\.sqlite"):
             await actor.now()
     assert (await actor.settings()).shards == 2
+    assert not await _answers(actor.ping())
     make_directory(tmp_path / "state")
-    assert await actor.ping()
+    assert await _answers(actor.ping())
     assert await actor.now() == 0
     await actor.close()
     with pytest.raises(ShardUnavailable, match="told to end"):

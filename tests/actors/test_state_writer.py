@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import sys
@@ -118,6 +119,21 @@ async def test_a_full_database_fails_the_commit(path: Path) -> None:
     with pytest.raises(WriteFailed, match="the disk is full"):
         await file.commit(COMMITS + 1, bytes(3_000_000), [], 1)
     await file.close()
+
+
+async def test_a_word_of_the_witness_that_was_cut_short_fails_the_commit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system tells of it at the next write only; until then commits would be acknowledged that nobody can read."""
+    file = await StateFile.open(path, KIND, IDENTITY)
+    await read_content(file)
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, word, place: write(descriptor, word[:20], place))
+    try:
+        with pytest.raises(WriteFailed, match="the disk is full"):
+            await go_on(file, SEED, 1)
+    finally:  # its thread would outlive a failure
+        await file.close()
 
 
 async def test_a_life_that_cannot_begin_says_why(path: Path) -> None:

@@ -31,13 +31,17 @@ from engine.config import default_settings
 from tests.actors.state_crashes import damaged_files, torn_commits
 from tests.faults.cuts import cut_shards, damaged_shards
 from tests.faults.directories import damaged_directories
+from tests.faults.disk_errors import KINDS, DiskRound
+from tests.faults.failing_disk import FailingDisk
 from tests.faults.kills import Plan, Round
+from tests.faults.leases import PAIRS, TIMES, killed_leases
 
 SHARDS = 4
 SHARD_TIMEOUT_MS = 5000
 
 KILLS = Plan(kinds=("shard", "ledger", "two shards", "shard and ledger", "all"))
 FROZEN = Plan(kinds=("shard", "ledger"), strikes=2, frozen_s=(1.0, 8.0))
+DISK = Plan(kinds=KINDS)
 LOST = Plan(strikes=0, lost_share=0.1)
 
 
@@ -47,13 +51,21 @@ class Stage:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._cluster: Cluster | None = None
+        self._disk: FailingDisk | None = None
 
     def cluster(self) -> Cluster:
         if self._cluster is None:
+            self._disk = self._stack.enter_context(FailingDisk.preloaded())
             limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
             settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
             self._cluster = self._stack.enter_context(running(settings))
         return self._cluster
+
+    def disk(self) -> FailingDisk:
+        """The cluster's."""
+        self.cluster()
+        assert self._disk is not None
+        return self._disk
 
 
 Work = Callable[[Stage, int, int], Awaitable[Counter[str]]]
@@ -88,6 +100,12 @@ def in_rounds(plan: Plan) -> Work:
     return play
 
 
+async def in_disk_rounds(stage: Stage, count: int, seed: int) -> Counter[str]:
+    plan = replace(DISK, strikes=min(DISK.strikes, count))
+    outcome = await DiskRound(stage.cluster(), stage.disk(), f"e-{seed}", seed, plan).play()
+    return outcome.struck + outcome.counted
+
+
 async def in_directories(stage: Stage, count: int, seed: int) -> Counter[str]:
     await Round(stage.cluster(), f"d-{seed}", seed, replace(KILLS, strikes=1)).play()
     return await damaged_directories(stage.cluster(), count, seed)
@@ -97,10 +115,14 @@ FAULTS = (
     Fault("torn", "crash at any byte of a file", 90_000, 500, (), in_files(torn_commits)),
     Fault("cut", "crash at any byte of a whole shard", 10_000, 500, (), in_files(cut_shards)),
     Fault("kills", "kill -9 under clients, by strike", 1_000, 4, KILLS.kinds, in_rounds(KILLS)),
+    Fault(
+        "leases", "deaths at two steps of a lease", TIMES * len(PAIRS), len(PAIRS), ("pairs",), in_files(killed_leases)
+    ),
     Fault("flipped", "a damaged file", 5_000, 500, (), in_files(damaged_files)),
     Fault("damaged", "a damaged file of a whole shard", 4_000, 500, (), in_files(damaged_shards)),
     Fault("directories", "a damaged file of a directory", 1_000, 250, (), in_directories),
     Fault("lost", "lost and late answers", 2_000, 1, ("lost answer",), in_rounds(LOST)),
+    Fault("disk", "writes and syncs that fail, a full disk", 200, 4, DISK.kinds, in_disk_rounds),
     Fault("frozen", "SIGSTOP for seconds", 50, 2, FROZEN.kinds, in_rounds(FROZEN)),
 )
 

@@ -83,6 +83,8 @@ def process_of(actor: Any) -> int:
 class Round:
     """See the module."""
 
+    within_s = ROUND_WITHIN_S
+
     def __init__(self, cluster: Cluster, name: str, seed: int, plan: Plan) -> None:
         self.cluster = cluster
         self.outreach = cluster.client()
@@ -105,7 +107,7 @@ class Round:
         ]
         striking = asyncio.create_task(self.strike(clients))
         try:
-            async with asyncio.timeout(ROUND_WITHIN_S):
+            async with asyncio.timeout(self.within_s):
                 await asyncio.gather(striking, *clients)
         except TimeoutError:
             open_ones = [request.key.text for request in self.told.requests if not request.answer]
@@ -135,14 +137,17 @@ class Round:
                 await asyncio.sleep(PAUSE_S / 4)
             await asyncio.sleep(self.dice.random() * 0.2)
             kind = kinds[(first + strike) % len(kinds)]
-            self.outcome.struck[kind] += 1
-            if self.plan.frozen_s is None:
-                for process in self.victims(kind):
-                    os.kill(process, signal.SIGKILL)
-            else:
-                await self.freeze(self.victims(kind), self.dice.uniform(*self.plan.frozen_s))
+            await self.strike_once(kind)
             if strike % 2:  # of the others the next one strikes while this one is beginning again
                 await until_ready(self.outreach)
+
+    async def strike_once(self, kind: str) -> None:
+        self.outcome.struck[kind] += 1
+        if self.plan.frozen_s is None:
+            for process in self.victims(kind):
+                os.kill(process, signal.SIGKILL)
+        else:
+            await self.freeze(self.victims(kind), self.dice.uniform(*self.plan.frozen_s))
 
     def victims(self, kind: str) -> list[int]:
         shards = list(self.cluster.shards)
