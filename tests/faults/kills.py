@@ -26,7 +26,8 @@ from actors.keyed import Key
 from engine.errors import Conflict, Overloaded, ShardUnavailable
 from engine.event import Event
 from engine.model import Campaign, decode_campaign
-from tests.faults.told import Request, Told, check_told
+from tests.faults.server import Server
+from tests.faults.told import Client, Request, Told, check_told
 
 CLIENTS = 6
 PAUSE_S = 0.02
@@ -83,11 +84,15 @@ def process_of(actor: Any) -> int:
 class Round:
     """See the module."""
 
-    def __init__(self, cluster: Cluster, name: str, seed: int, plan: Plan) -> None:
+    within_s = ROUND_WITHIN_S
+
+    def __init__(self, cluster: Cluster | Server, name: str, seed: int, plan: Plan) -> None:
         self.cluster = cluster
         self.outreach = cluster.client()
         self.name = name
         self.plan = plan
+        if plan.frozen_s is not None:
+            self.within_s += plan.strikes * plan.frozen_s[1]
         self.dice = random.Random(f"{seed}-{name}")
         self.told = Told()
         self.outcome = Outcome()
@@ -105,7 +110,7 @@ class Round:
         ]
         striking = asyncio.create_task(self.strike(clients))
         try:
-            async with asyncio.timeout(ROUND_WITHIN_S):
+            async with asyncio.timeout(self.within_s):
                 await asyncio.gather(striking, *clients)
         except TimeoutError:
             open_ones = [request.key.text for request in self.told.requests if not request.answer]
@@ -116,7 +121,8 @@ class Round:
         await until_ready(self.outreach)
         quiet = self.cluster.client()
         await self.ask_the_last(quiet)
-        await check_told(self.told, quiet, self.cluster, self.campaigns)
+        ledgers_cluster = self.cluster if isinstance(self.cluster, Cluster) else None
+        await check_told(self.told, quiet, ledgers_cluster, self.campaigns)
         self.outcome.counted["requests"] += len(self.told.requests)
         self.outcome.counted["messages"] += len(self.told.scheduled())
         self.outcome.counted["rows unavailable"] += self.told.refused["rows"]
@@ -135,14 +141,17 @@ class Round:
                 await asyncio.sleep(PAUSE_S / 4)
             await asyncio.sleep(self.dice.random() * 0.2)
             kind = kinds[(first + strike) % len(kinds)]
-            self.outcome.struck[kind] += 1
-            if self.plan.frozen_s is None:
-                for process in self.victims(kind):
-                    os.kill(process, signal.SIGKILL)
-            else:
-                await self.freeze(self.victims(kind), self.dice.uniform(*self.plan.frozen_s))
+            await self.strike_once(kind)
             if strike % 2:  # of the others the next one strikes while this one is beginning again
                 await until_ready(self.outreach)
+
+    async def strike_once(self, kind: str) -> None:
+        self.outcome.struck[kind] += 1
+        if self.plan.frozen_s is None:
+            for process in self.victims(kind):
+                os.kill(process, signal.SIGKILL)
+        else:
+            await self.freeze(self.victims(kind), self.dice.uniform(*self.plan.frozen_s))
 
     def victims(self, kind: str) -> list[int]:
         shards = list(self.cluster.shards)
@@ -235,7 +244,7 @@ class Round:
         key = Key(f"{self.name}-{name}", BATCH_PATH if is_batch else SEND_PATH)
         return Request(key, campaign_id, body, is_batch)
 
-    async def send(self, request: Request, outreach: AsyncOutreach | None = None) -> None:
+    async def send(self, request: Request, outreach: Client | None = None) -> None:
         keyed = (outreach or self.outreach).keyed
         ask = keyed.send_batch_body if request.is_batch else keyed.send_body
         if not request.answer:
@@ -247,7 +256,7 @@ class Round:
                 return
             await asyncio.sleep(PAUSE_S)
 
-    async def ask_the_last(self, outreach: AsyncOutreach) -> None:
+    async def ask_the_last(self, outreach: Client) -> None:
         """While somebody wants a message the last of the money is spent: no slice was lost with a process."""
         campaign = self.campaigns[0]
         last = range(self.plan.people, 2 * self.plan.people)
@@ -265,7 +274,7 @@ def contacts_of(person: int) -> dict[str, str]:
     return {"email": f"p{person}@example.com", **phone}
 
 
-async def until_ready(outreach: AsyncOutreach) -> None:
+async def until_ready(outreach: Client) -> None:
     """All actors answer. Raises `TimeoutError` if they do not in time."""
     async with asyncio.timeout(READY_WITHIN_S):
         while not all((await outreach.ready()).values()):  # noqa: ASYNC110

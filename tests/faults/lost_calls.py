@@ -1,0 +1,103 @@
+"""Calls that Ray loses and delays: requests that never arrive, answers that never come back, both between actors too.
+
+Ray has faults of its own to be tested with, which hold in what pip installs: `RAY_testing_rpc_failure` loses calls by
+chance, `RAY_testing_asio_delay_us` has them wait on arrival, so that they overtake each other. It reads both once a
+process. So rounds of `tests.faults.kills` run in a process of their own, on a cluster of its own, until Ray has lost as
+many calls as are wanted by its own logs. Which ones is Ray's own dice, which take no seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from ray._private import worker
+
+from actors.cluster import running
+from engine.config import default_settings
+from tests.faults.kills import Plan, Round
+
+CALL = "CoreWorkerService.grpc_client.PushTask"
+ARRIVAL = "CoreWorkerService.grpc_server.PushTask"
+"""Of a call of an actor's method, by Ray's names."""
+
+PERCENT_LOST = 4
+"""Of all calls, each way: not sent; done and its answer lost; its answer lost while it is being done."""
+
+DELAYS_MS_MAX = (0, 20, 200, 1500)
+"""One of them for a process, longer and shorter than what waits for what (`actors.timeouts`)."""
+
+SHARDS = 4
+SHARD_TIMEOUT_MS = 2000
+NOTICED_AFTER_MS = 100
+"""Until a caller believes that a call is lost. Ray's own second makes a round take minutes."""
+
+PLAN = Plan(strikes=0, people=120, requests=6)
+LOGGED = {
+    "Inject RPC request failure for": "lost request",
+    "Inject RPC response failure for": "lost answer",
+    "Inject RPC response failure while request in flight for": "lost answer under way",
+}
+
+
+async def lost_calls(count: int, seed: int) -> Counter[str]:
+    """See the module. Raises `AssertionError` with the last words of the process if it finds harm."""
+    chance = dict.fromkeys(("req_failure_prob", "resp_failure_prob", "in_flight_failure_prob"), PERCENT_LOST)
+    delay_us = 1000 * random.Random(seed).choice(DELAYS_MS_MAX)
+    faults = {
+        "RAY_testing_rpc_failure": msgspec.json.encode({CALL: {"num_failures": -1, **chance}}).decode(),
+        "RAY_testing_asio_delay_us": f"{ARRIVAL}=0:{delay_us}",
+        "RAY_timeout_ms_task_wait_for_death_info": str(NOTICED_AFTER_MS),
+    }
+    command = [sys.executable, "-m", "tests.faults.lost_calls", str(count), str(seed)]
+    child = await asyncio.create_subprocess_exec(
+        *command, env=os.environ | faults, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        said, words = await child.communicate()
+    finally:
+        if child.returncode is None:
+            child.terminate()
+    assert child.returncode == 0, f"seed {seed}, delays up to {delay_us} us: {words[-4000:].decode(errors='replace')}"
+    return Counter(msgspec.json.decode(said.splitlines()[-1], type=dict[str, int]))
+
+
+def counted(logs: Path) -> Counter[str]:
+    """What Ray says in its logs that it lost."""
+    found = Counter[str]()
+    for log in logs.glob("python-core-*.log"):
+        text = log.read_text(errors="replace")
+        for words, name in LOGGED.items():
+            found[name] += text.count(f"{words} {CALL}")
+    return found
+
+
+async def play(count: int, seed: int) -> Counter[str]:
+    """Rounds on a cluster of this process, until Ray has lost that many of its calls."""
+    limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
+    settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
+    outcomes = Counter[str]()
+    with running(settings) as cluster:
+        logs = Path(worker._global_node.get_logs_dir_path())
+        for number in itertools.count():
+            outcomes += (await Round(cluster, f"l-{seed}-{number}", seed, PLAN).play()).counted
+            lost = counted(logs)
+            assert lost, "Ray lost nothing: it does not know these settings"
+            if lost.total() >= count:
+                return outcomes + lost
+    raise AssertionError("unreachable")
+
+
+def main() -> None:
+    count, seed = map(int, sys.argv[1:])
+    print(msgspec.json.encode(asyncio.run(play(count, seed))).decode())
+
+
+if __name__ == "__main__":
+    main()
