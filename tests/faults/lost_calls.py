@@ -22,6 +22,7 @@ from ray._private import worker
 from actors.cluster import running
 from engine.config import default_settings
 from tests.faults.kills import Plan, Round
+from tests.faults.patience import PatientOutreach
 
 CALL = "CoreWorkerService.grpc_client.PushTask"
 ARRIVAL = "CoreWorkerService.grpc_server.PushTask"
@@ -44,6 +45,13 @@ LOGGED = {
     "Inject RPC response failure for": "lost answer",
     "Inject RPC response failure while request in flight for": "lost answer under way",
 }
+
+
+class LossyRound(Round):
+    """A round in which calls are lost to the end."""
+
+    def quiet_client(self) -> PatientOutreach:
+        return PatientOutreach(self.cluster.client())
 
 
 async def lost_calls(count: int, seed: int) -> Counter[str]:
@@ -86,7 +94,7 @@ async def play(count: int, seed: int) -> Counter[str]:
     with running(settings) as cluster:
         logs = Path(worker._global_node.get_logs_dir_path())
         for number in itertools.count():
-            outcomes += (await Round(cluster, f"l-{seed}-{number}", seed, PLAN).play()).counted
+            outcomes += (await LossyRound(cluster, f"l-{seed}-{number}", seed, PLAN).play()).counted
             lost = counted(logs)
             assert lost, "Ray lost nothing: it does not know these settings"
             if lost.total() >= count:

@@ -13,16 +13,20 @@ from typing import Any
 
 import msgspec
 
+from actors.answers import answer_of
 from actors.client import AsyncOutreach
 from actors.cluster import Cluster
 from actors.keyed import Key
+from actors.ledger import LEDGER_NAME
 from engine.model import Campaign
 from tests.faults.http_outreach import HttpOutreach
+from tests.faults.patience import PatientOutreach, until_answered
 from tests.reference_rules import instant, micro, money
 
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S
 GAP_S = 4 * 3600
+AUDIT_WITHIN_S = 5.0
 
 Row = dict[str, Any]
 
@@ -89,7 +93,7 @@ class Told:
         return [row for row in self.scheduled(campaign_id) if row["message_id"] not in self.cancelled]
 
 
-Client = AsyncOutreach | HttpOutreach
+Client = AsyncOutreach | HttpOutreach | PatientOutreach
 """Whoever is asked: the cluster itself, or its front end."""
 
 
@@ -105,7 +109,9 @@ async def check_told(told: Told, outreach: Client, cluster: Cluster | None, camp
         check_money(told.live(campaign.id), campaign)
         await check_status(told, outreach, campaign)
     if cluster is not None:
-        assert await cluster.ledger.audit.remote() == [], "the ledger does not balance"
+        ledger = cluster.ledger
+        faults = await until_answered(lambda: answer_of(ledger.audit.remote(), LEDGER_NAME, AUDIT_WITHIN_S))
+        assert faults == [], "the ledger does not balance"
 
 
 def check_people(told: Told, campaigns: list[Campaign]) -> None:
