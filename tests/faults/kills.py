@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ CLIENTS = 6
 PAUSE_S = 0.02
 READY_WITHIN_S = 90.0
 ROUND_WITHIN_S = 120.0
+WAITS_MAX = 4
+"""How many times its timeout a call may take that asks several who stand still, one after the other."""
+
 COSTS = {"email": "0.001", "sms": "0.0017"}
 BATCH_PATH, SEND_PATH = "/api/v1/outreach/send-batch", "/api/v1/outreach/send"
 
@@ -98,6 +102,8 @@ class Round:
         self.outcome = Outcome()
         self.campaigns = campaigns_of(name, plan.people)
         self.answered = 0
+        self.slowest_s = 0.0
+        """Of all calls, refused or not."""
         if plan.lost_share:
             self.lose_answers(self.outreach)
 
@@ -118,6 +124,9 @@ class Round:
         finally:
             for task in (striking, *clients):
                 task.cancel()
+        if self.plan.frozen_s is not None:
+            most_s = WAITS_MAX * self.cluster.settings.limits.shard_timeout_ms / 1000
+            assert self.slowest_s < most_s, f"a caller waited {self.slowest_s:.1f} s, and frozen ones are told of"
         await until_ready(self.outreach)
         quiet = self.quiet_client()
         await self.ask_the_last(quiet)
@@ -199,12 +208,15 @@ class Round:
 
     async def until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         while True:
+            began = time.monotonic()
             try:
                 return await ask()
             except (ShardUnavailable, Overloaded) as refusal:
                 self.told.refused["requests"] += 1
                 self.told.why[refusal.detail] += 1
                 await asyncio.sleep(PAUSE_S)
+            finally:
+                self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
     async def be_client(self, client: int, dice: random.Random) -> None:
         mine: list[Request] = []
