@@ -36,9 +36,6 @@ DELAYS_MS_MAX = (0, 20, 200, 1500)
 
 SHARDS = 4
 SHARD_TIMEOUT_MS = 2000
-NOTICED_AFTER_MS = 100
-"""Until a caller believes that a call is lost. Ray's own second makes a round take minutes."""
-
 PLAN = Plan(strikes=0, people=120, requests=6)
 LOGGED = {
     "Inject RPC request failure for": "lost request",
@@ -61,7 +58,6 @@ async def lost_calls(count: int, seed: int) -> Counter[str]:
     faults = {
         "RAY_testing_rpc_failure": msgspec.json.encode({CALL: {"num_failures": -1, **chance}}).decode(),
         "RAY_testing_asio_delay_us": f"{ARRIVAL}=0:{delay_us}",
-        "RAY_timeout_ms_task_wait_for_death_info": str(NOTICED_AFTER_MS),
     }
     command = [sys.executable, "-m", "tests.faults.lost_calls", str(count), str(seed)]
     child = await asyncio.create_subprocess_exec(

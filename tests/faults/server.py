@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from tests.faults import processes
+from bench.processes import descendants
 from tests.faults.http_outreach import HttpOutreach
 
 START_WITHIN_S = 120.0
@@ -21,7 +22,7 @@ STOP_WITHIN_S = 30.0
 PAUSE_S = 0.01
 LAST_WORDS = 2000
 KEEPERS = ("ray::Shard", "ray::LedgerActor")
-"""Processes that have a state file open, by the beginning of their command."""
+"""Processes that have a state file open, by the beginning of their title."""
 
 
 class Server:
@@ -38,7 +39,7 @@ class Server:
         self._command = [sys.executable, "-m", "api.cli", "serve", *options]
         self._said, self._log = state.with_name(f"{state.name}.said"), state.with_name(f"{state.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
-        self._family: list[int] = []
+        self._killed: list[int] = []
         self._client = HttpOutreach(lambda: self.url)
 
     def client(self) -> HttpOutreach:
@@ -65,16 +66,18 @@ class Server:
         """SIGKILL for the front end alone, after which Ray must end by itself; with dice, for every process, in any
         order."""
         process, self.url = self._running(), None
-        self._family = processes.family_of(process.pid)
-        for victim in dice.sample(self._family, len(self._family)) if dice else [process.pid]:
-            processes.kill(victim)
+        family = [process.pid, *(one for one, _ in descendants(process.pid))]
+        for victim in dice.sample(family, len(family)) if dice else [process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        self._killed = family
         process.wait()
         self._process = None
 
     async def until_gone(self) -> None:
         """Nobody of the life that was killed has a state file open. Raises `AssertionError` if that takes too long."""
         began = time.monotonic()
-        while any(processes.command_of(one).startswith(KEEPERS) for one in self._family):
+        while any(title_of(one).startswith(KEEPERS) for one in self._killed):
             assert time.monotonic() < began + GONE_WITHIN_S, f"actors outlive their server by {GONE_WITHIN_S} s"
             await asyncio.sleep(PAUSE_S)
         self.ends_s.append(time.monotonic() - began)
@@ -127,3 +130,11 @@ class Server:
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-LAST_WORDS:]
+
+
+def title_of(process: int) -> str:
+    """As it calls itself; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
