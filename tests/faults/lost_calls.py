@@ -13,15 +13,20 @@ import itertools
 import os
 import random
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 from ray._private import worker
 
-from actors.cluster import running
+import actors.cluster
+from actors.cluster import Cluster, running
+from actors.timeouts import START_TIMEOUT_S
 from engine.config import default_settings
-from tests.faults.kills import Plan, Round
+from engine.errors import ShardUnavailable
+from tests.faults.kills import PAUSE_S, Plan, Round
 from tests.faults.patience import PatientOutreach
 
 CALL = "CoreWorkerService.grpc_client.PushTask"
@@ -42,6 +47,20 @@ LOGGED = {
     "Inject RPC response failure for": "lost answer",
     "Inject RPC response failure while request in flight for": "lost answer under way",
 }
+
+
+class PatientCluster(Cluster):
+    """Whose start does not fail with the first call that is lost."""
+
+    def wait(self) -> None:
+        end = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return super().wait()
+            except ShardUnavailable:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(PAUSE_S)
 
 
 class LossyRound(Round):
@@ -82,25 +101,27 @@ def counted(logs: Path) -> Counter[str]:
     return found
 
 
-async def play(count: int, seed: int) -> Counter[str]:
-    """Rounds on a cluster of this process, until Ray has lost that many of its calls."""
-    limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
-    settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
-    outcomes = Counter[str]()
-    with running(settings) as cluster:
-        logs = Path(worker._global_node.get_logs_dir_path())
-        for number in itertools.count():
-            outcomes += (await LossyRound(cluster, f"l-{seed}-{number}", seed, PLAN).play()).counted
-            lost = counted(logs)
-            assert lost, "Ray lost nothing: it does not know these settings"
-            if lost.total() >= count:
-                return outcomes + lost
-    raise AssertionError("unreachable")
+async def play(cluster: Cluster, count: int, seed: int) -> Counter[str]:
+    """Rounds until Ray has lost that many calls."""
+    outcomes, lost = Counter[str](), Counter[str]()
+    for number in itertools.count():
+        if lost.total() >= count:
+            break
+        outcomes += (await LossyRound(cluster, f"l-{seed}-{number}", seed, PLAN).play()).counted
+        lost = counted(Path(worker._global_node.get_logs_dir_path()))
+        assert lost, "Ray lost nothing: it does not know these settings"
+    return outcomes + lost
 
 
 def main() -> None:
+    """The process that `lost_calls` starts."""
     count, seed = map(int, sys.argv[1:])
-    print(msgspec.json.encode(asyncio.run(play(count, seed))).decode())
+    limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
+    settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(actors.cluster, "Cluster", PatientCluster)
+        with running(settings) as cluster:
+            print(msgspec.json.encode(asyncio.run(play(cluster, count, seed))).decode())
 
 
 if __name__ == "__main__":
