@@ -26,7 +26,7 @@ from actors.cluster import Cluster, running
 from actors.timeouts import START_TIMEOUT_S
 from engine.config import default_settings
 from engine.errors import ShardUnavailable
-from tests.faults.kills import PAUSE_S, Plan, Round
+from tests.faults.kills import PAUSE_S, ROUND_WITHIN_S, Plan, Round
 from tests.faults.patience import PatientOutreach
 
 CALL = "CoreWorkerService.grpc_client.PushTask"
@@ -36,8 +36,9 @@ ARRIVAL = "CoreWorkerService.grpc_server.PushTask"
 PERCENT_LOST = 4
 """Of all calls, each way: not sent; done and its answer lost; its answer lost while it is being done."""
 
-DELAYS_MS_MAX = (0, 20, 200, 1500)
-"""One of them for a process, longer and shorter than what waits for what (`actors.timeouts`)."""
+DELAYS_MS_MAX = (0, 20, 200, 600)
+"""One of them for a process: up to what the ledger waits for a slice to come back (`actors.timeouts`). Where calls take
+longer than what waits for them nobody gets money, and a round has no end."""
 
 SHARDS = 4
 SHARD_TIMEOUT_MS = 2000
@@ -65,6 +66,8 @@ class PatientCluster(Cluster):
 
 class LossyRound(Round):
     """A round in which calls are lost to the end."""
+
+    within_s = 3 * ROUND_WITHIN_S
 
     def quiet_client(self) -> PatientOutreach:
         return PatientOutreach(self.cluster.client())
