@@ -13,21 +13,17 @@ import itertools
 import os
 import random
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import msgspec
-import pytest
 from ray._private import worker
 
-import actors.cluster
 from actors.cluster import Cluster, running
-from actors.timeouts import START_TIMEOUT_S
 from engine.config import default_settings
-from engine.errors import ShardUnavailable
-from tests.faults.kills import PAUSE_S, ROUND_WITHIN_S, Plan, Round
+from tests.faults.kills import ROUND_WITHIN_S, Plan, Round
 from tests.faults.patience import PatientOutreach
+from tests.faults.server import LAST_WORDS, RAY_GAVE_UP
 
 CALL = "CoreWorkerService.grpc_client.PushTask"
 ARRIVAL = "CoreWorkerService.grpc_server.PushTask"
@@ -50,20 +46,6 @@ LOGGED = {
 }
 
 
-class PatientCluster(Cluster):
-    """Whose start does not fail with the first call that is lost."""
-
-    def wait(self) -> None:
-        end = time.monotonic() + START_TIMEOUT_S
-        while True:
-            try:
-                return super().wait()
-            except ShardUnavailable:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(PAUSE_S)
-
-
 class LossyRound(Round):
     """A round in which calls are lost to the end."""
 
@@ -82,16 +64,24 @@ async def lost_calls(count: int, seed: int) -> Counter[str]:
         "RAY_testing_asio_delay_us": f"{ARRIVAL}=0:{delay_us}",
     }
     command = [sys.executable, "-m", "tests.faults.lost_calls", str(count), str(seed)]
+    code, words = 1, RAY_GAVE_UP.encode()
+    while code and RAY_GAVE_UP.encode() in words:
+        code, said, words = await run(command, faults)
+    assert code == 0, f"seed {seed}, delays up to {delay_us} us: {words[-LAST_WORDS:].decode(errors='replace')}"
+    return Counter(msgspec.json.decode(said.splitlines()[-1], type=dict[str, int]))
+
+
+async def run(command: list[str], environment: dict[str, str]) -> tuple[int, bytes, bytes]:
+    """Its exit code, what it said, and what it logged."""
     child = await asyncio.create_subprocess_exec(
-        *command, env=os.environ | faults, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, env=os.environ | environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         said, words = await child.communicate()
     finally:
         if child.returncode is None:
             child.terminate()
-    assert child.returncode == 0, f"seed {seed}, delays up to {delay_us} us: {words[-4000:].decode(errors='replace')}"
-    return Counter(msgspec.json.decode(said.splitlines()[-1], type=dict[str, int]))
+    return child.returncode or 0, said, words
 
 
 def counted(logs: Path) -> Counter[str]:
@@ -121,10 +111,8 @@ def main() -> None:
     count, seed = map(int, sys.argv[1:])
     limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
     settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(actors.cluster, "Cluster", PatientCluster)
-        with running(settings) as cluster:
-            print(msgspec.json.encode(asyncio.run(play(cluster, count, seed))).decode())
+    with running(settings) as cluster:
+        print(msgspec.json.encode(asyncio.run(play(cluster, count, seed))).decode())
 
 
 if __name__ == "__main__":

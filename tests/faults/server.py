@@ -21,6 +21,9 @@ GONE_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
 PAUSE_S = 0.01
 LAST_WORDS = 2000
+RAY_GAVE_UP = "The current node timed out during startup."
+"""After 30 s, on a machine that has no time for it. Whoever runs a server starts it again."""
+
 KEEPERS = ("ray::Shard", "ray::LedgerActor")
 """Processes that have a state file open, by the beginning of their title."""
 
@@ -50,7 +53,8 @@ class Server:
         """Raises `AssertionError` with its last words if it ends instead, or takes too long."""
         began = time.monotonic()
         self._launch()
-        await self._until(self._is_ready, START_WITHIN_S, "it was not ready")
+        while not await self._until(self._is_ready, START_WITHIN_S, "it was not ready"):
+            self._launch()
         self.starts_s.append(time.monotonic() - began)
         self.url = self._said.read_text().split()[1]
 
@@ -58,7 +62,9 @@ class Server:
         """A life that ends about when the ledger or a shard begins to write, the front end alone by a signal."""
         before, delay_s = self._last_write(), dice.random() * 0.5
         self._launch()
-        await self._until(lambda: self._last_write() > before or self._is_ready(), START_WITHIN_S, "it wrote nothing")
+        writes = lambda: self._last_write() > before or self._is_ready()  # noqa: E731
+        while not await self._until(writes, START_WITHIN_S, "it wrote nothing"):
+            self._launch()
         await asyncio.sleep(delay_s)
         self.kill()
 
@@ -98,7 +104,7 @@ class Server:
 
     def _launch(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")}
-        with self._said.open("wb") as said, self._log.open("ab") as log:
+        with self._said.open("wb") as said, self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=said, stderr=log, env=environment, start_new_session=True
             )
@@ -117,12 +123,16 @@ class Server:
                 continue
         return max(times)
 
-    async def _until(self, is_so: Callable[[], bool], within_s: float, otherwise: str) -> None:
+    async def _until(self, is_so: Callable[[], bool], within_s: float, otherwise: str) -> bool:
+        """False if Ray gave up starting before."""
         end = time.monotonic() + within_s
         while not is_so():
-            assert self._running().poll() is None, f"the server ended by itself:\n{self._last_words()}"
+            if self._running().poll() is not None:
+                assert RAY_GAVE_UP in self._last_words(), f"the server ended by itself:\n{self._last_words()}"
+                return False
             assert time.monotonic() < end, f"{otherwise} within {within_s} s:\n{self._last_words()}"
             await asyncio.sleep(PAUSE_S)
+        return True
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it does not run"
