@@ -62,7 +62,10 @@ class Server:
         """A life that ends about when the ledger or a shard begins to write, the front end alone by a signal."""
         before, delay_s = self._last_write(), dice.random() * 0.5
         self._launch()
-        writes = lambda: self._last_write() > before or self._is_ready()  # noqa: E731
+
+        def writes() -> bool:
+            return self._last_write() > before or self._is_ready()
+
         while not await self._until(writes, START_WITHIN_S, "it wrote nothing"):
             self._launch()
         await asyncio.sleep(delay_s)
