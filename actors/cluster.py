@@ -162,12 +162,13 @@ def join(address: str = "auto") -> AsyncOutreach:
 def _wait_for(actor: Any, name: str) -> None:
     """Waits until it answers. One that died as it started, or whose call was lost, is asked again for a while: it
     begins again by itself."""
-    end = time.monotonic() + RESTART_TIMEOUT_S
+    first_refusal = None
     while True:
         try:
             wait_for_answer(actor.ping.remote(), name, START_TIMEOUT_S)
         except ShardUnavailable:
-            if time.monotonic() >= end:
+            first_refusal = first_refusal or time.monotonic()
+            if time.monotonic() >= first_refusal + RESTART_TIMEOUT_S:
                 raise
             time.sleep(RESTART_PAUSE_S)
         else:

@@ -19,7 +19,9 @@ from pathlib import Path
 import msgspec
 from ray._private import worker
 
+import actors.cluster
 from actors.cluster import Cluster, running
+from actors.timeouts import START_TIMEOUT_S
 from engine.config import default_settings
 from tests.faults.kills import ROUND_WITHIN_S, Plan, Round
 from tests.faults.patience import PatientOutreach
@@ -111,6 +113,7 @@ def main() -> None:
     count, seed = map(int, sys.argv[1:])
     limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
     settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
+    actors.cluster.RESTART_TIMEOUT_S = START_TIMEOUT_S  # each try at a start loses calls, too
     with running(settings) as cluster:
         print(msgspec.json.encode(asyncio.run(play(cluster, count, seed))).decode())
 
