@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,10 @@ logger = logging.getLogger(__name__)
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Of a local cluster: a few dozen batches under way. The memory is used only once it is written."""
 
+RESTART_TIMEOUT_S = 10.0
+"""For an actor that does not begin at the first try. One whose file is damaged is no other from here."""
+
+RESTART_PAUSE_S = 0.5
 JOIN_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 4.0
 PROBE_TIMEOUT_S = 3.0
@@ -68,11 +73,11 @@ class Cluster:
     def wait(self) -> None:
         """Waits until every actor answers. Raises `ConfigurationError` if the state directory cannot be used."""
         try:
-            wait_for_answer(self.ledger.ping.remote(), LEDGER_NAME, START_TIMEOUT_S)
+            _wait_for(self.ledger, LEDGER_NAME)
         except StateFault as fault:
             raise ConfigurationError("state_dir", f"takes a directory that can be used. {fault.detail}") from None
         for index, shard in enumerate(self.shards):
-            wait_for_answer(shard.ping.remote(), shard_name(index), START_TIMEOUT_S)
+            _wait_for(shard, shard_name(index))
 
     @property
     def address(self) -> str:
@@ -152,6 +157,22 @@ def join(address: str = "auto") -> AsyncOutreach:
     settings: Settings = wait_for_answer(ledger.settings.remote(), LEDGER_NAME, JOIN_TIMEOUT_S)
     shards = [_named(shard_name(index)) for index in range(settings.shards)]
     return AsyncOutreach(ledger, shards, settings)
+
+
+def _wait_for(actor: Any, name: str) -> None:
+    """Waits until it answers. One that died as it started, or whose call was lost, is asked again for a while: it
+    begins again by itself."""
+    first_refusal = None
+    while True:
+        try:
+            wait_for_answer(actor.ping.remote(), name, START_TIMEOUT_S)
+        except ShardUnavailable:
+            first_refusal = first_refusal or time.monotonic()
+            if time.monotonic() >= first_refusal + RESTART_TIMEOUT_S:
+                raise
+            time.sleep(RESTART_PAUSE_S)
+        else:
+            return
 
 
 def _connect(address: str) -> bool:

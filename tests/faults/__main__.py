@@ -35,12 +35,15 @@ from tests.faults.disk_errors import KINDS, DiskRound
 from tests.faults.failing_disk import FailingDisk
 from tests.faults.kills import Plan, Round
 from tests.faults.leases import PAIRS, TIMES, killed_leases
+from tests.faults.lost_calls import LOGGED, lost_calls
+from tests.faults.server_kills import KINDS as SERVER_KINDS
+from tests.faults.server_kills import server_kills
 
 SHARDS = 4
 SHARD_TIMEOUT_MS = 5000
 
 KILLS = Plan(kinds=("shard", "ledger", "two shards", "shard and ledger", "all"))
-FROZEN = Plan(kinds=("shard", "ledger"), strikes=2, frozen_s=(1.0, 8.0))
+FROZEN = Plan(kinds=("shard", "ledger"), strikes=2, frozen_s=(1.0, 30.0))
 DISK = Plan(kinds=KINDS)
 LOST = Plan(strikes=0, lost_share=0.1)
 
@@ -85,6 +88,8 @@ class Fault(NamedTuple):
 
 
 def in_files(work: Callable[[int, int], Awaitable[Counter[str] | dict[str, int]]]) -> Work:
+    """Of what needs no cluster, or has its own."""
+
     async def play(stage: Stage, count: int, seed: int) -> Counter[str]:
         return Counter(await work(count, seed))
 
@@ -118,11 +123,13 @@ FAULTS = (
     Fault(
         "leases", "deaths at two steps of a lease", TIMES * len(PAIRS), len(PAIRS), ("pairs",), in_files(killed_leases)
     ),
+    Fault("servers", "kill -9 of a server, by what of it", 100, 4, SERVER_KINDS, in_files(server_kills)),
     Fault("flipped", "a damaged file", 5_000, 500, (), in_files(damaged_files)),
     Fault("damaged", "a damaged file of a whole shard", 4_000, 500, (), in_files(damaged_shards)),
     Fault("directories", "a damaged file of a directory", 1_000, 250, (), in_directories),
     Fault("lost", "lost and late answers", 2_000, 1, ("lost answer",), in_rounds(LOST)),
     Fault("disk", "writes and syncs that fail, a full disk", 200, 4, DISK.kinds, in_disk_rounds),
+    Fault("calls", "calls that Ray loses and delays", 2_000, 500, tuple(LOGGED.values()), in_files(lost_calls)),
     Fault("frozen", "SIGSTOP for seconds", 50, 2, FROZEN.kinds, in_rounds(FROZEN)),
 )
 

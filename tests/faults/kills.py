@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,12 +27,16 @@ from actors.keyed import Key
 from engine.errors import Conflict, Overloaded, ShardUnavailable
 from engine.event import Event
 from engine.model import Campaign, decode_campaign
-from tests.faults.told import Request, Told, check_told
+from tests.faults.server import Server
+from tests.faults.told import Client, Request, Told, check_told
 
 CLIENTS = 6
 PAUSE_S = 0.02
 READY_WITHIN_S = 90.0
 ROUND_WITHIN_S = 120.0
+WAITS_MAX = 4
+"""How many times its timeout a call may take that asks several who stand still, one after the other."""
+
 COSTS = {"email": "0.001", "sms": "0.0017"}
 BATCH_PATH, SEND_PATH = "/api/v1/outreach/send-batch", "/api/v1/outreach/send"
 
@@ -85,16 +90,20 @@ class Round:
 
     within_s = ROUND_WITHIN_S
 
-    def __init__(self, cluster: Cluster, name: str, seed: int, plan: Plan) -> None:
+    def __init__(self, cluster: Cluster | Server, name: str, seed: int, plan: Plan) -> None:
         self.cluster = cluster
         self.outreach = cluster.client()
         self.name = name
         self.plan = plan
+        if plan.frozen_s is not None:
+            self.within_s += plan.strikes * plan.frozen_s[1]
         self.dice = random.Random(f"{seed}-{name}")
         self.told = Told()
         self.outcome = Outcome()
         self.campaigns = campaigns_of(name, plan.people)
         self.answered = 0
+        self.slowest_s = 0.0
+        """Of all calls, refused or not."""
         if plan.lost_share:
             self.lose_answers(self.outreach)
 
@@ -115,15 +124,23 @@ class Round:
         finally:
             for task in (striking, *clients):
                 task.cancel()
+        if self.plan.frozen_s is not None:
+            most_s = WAITS_MAX * self.cluster.settings.limits.shard_timeout_ms / 1000
+            assert self.slowest_s < most_s, f"a caller waited {self.slowest_s:.1f} s, and frozen ones are told of"
         await until_ready(self.outreach)
-        quiet = self.cluster.client()
+        quiet = self.quiet_client()
         await self.ask_the_last(quiet)
-        await check_told(self.told, quiet, self.cluster, self.campaigns)
+        ledgers_cluster = self.cluster if isinstance(self.cluster, Cluster) else None
+        await check_told(self.told, quiet, ledgers_cluster, self.campaigns)
         self.outcome.counted["requests"] += len(self.told.requests)
         self.outcome.counted["messages"] += len(self.told.scheduled())
         self.outcome.counted["rows unavailable"] += self.told.refused["rows"]
         self.outcome.counted["requests unavailable"] += self.told.refused["requests"]
         return self.outcome
+
+    def quiet_client(self) -> Client:
+        """For the check: no fault strikes it any more."""
+        return self.cluster.client()
 
     # ---- faults -----------------------------------------------------------------------------------------
 
@@ -191,12 +208,15 @@ class Round:
 
     async def until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         while True:
+            began = time.monotonic()
             try:
                 return await ask()
             except (ShardUnavailable, Overloaded) as refusal:
                 self.told.refused["requests"] += 1
                 self.told.why[refusal.detail] += 1
                 await asyncio.sleep(PAUSE_S)
+            finally:
+                self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
     async def be_client(self, client: int, dice: random.Random) -> None:
         mine: list[Request] = []
@@ -240,7 +260,7 @@ class Round:
         key = Key(f"{self.name}-{name}", BATCH_PATH if is_batch else SEND_PATH)
         return Request(key, campaign_id, body, is_batch)
 
-    async def send(self, request: Request, outreach: AsyncOutreach | None = None) -> None:
+    async def send(self, request: Request, outreach: Client | None = None) -> None:
         keyed = (outreach or self.outreach).keyed
         ask = keyed.send_batch_body if request.is_batch else keyed.send_body
         if not request.answer:
@@ -252,7 +272,7 @@ class Round:
                 return
             await asyncio.sleep(PAUSE_S)
 
-    async def ask_the_last(self, outreach: AsyncOutreach) -> None:
+    async def ask_the_last(self, outreach: Client) -> None:
         """While somebody wants a message the last of the money is spent: no slice was lost with a process."""
         campaign = self.campaigns[0]
         last = range(self.plan.people, 2 * self.plan.people)
@@ -270,7 +290,7 @@ def contacts_of(person: int) -> dict[str, str]:
     return {"email": f"p{person}@example.com", **phone}
 
 
-async def until_ready(outreach: AsyncOutreach) -> None:
+async def until_ready(outreach: Client) -> None:
     """All actors answer. Raises `TimeoutError` if they do not in time."""
     async with asyncio.timeout(READY_WITHIN_S):
         while not all((await outreach.ready()).values()):  # noqa: ASYNC110
