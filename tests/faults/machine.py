@@ -193,7 +193,7 @@ class Machine:
 @asynccontextmanager
 async def running_machine(place: Path, dice: random.Random) -> AsyncIterator[Machine]:
     """One whose commits stop at steps. Blocks nobody else's: not for use beside other state files."""
-    plain, plain_open = StateFile.commit, StateFile.open
+    plain, plain_open, plain_close = StateFile.commit, StateFile.open, StateFile.close
     with pytest.MonkeyPatch.context() as patch:
         machine = Machine(place, dice)
 
@@ -204,7 +204,12 @@ async def running_machine(place: Path, dice: random.Random) -> AsyncIterator[Mac
             with machine.by_directory[path.parent].writing:
                 return await plain_open(path, *arguments, **named)
 
+        async def close_file(file: StateFile) -> None:
+            with machine.by_directory[file.path.parent].writing:  # SQLite removes its log then
+                await plain_close(file)
+
         patch.setattr(StateFile, "commit", commit)
+        patch.setattr(StateFile, "close", close_file)
         patch.setattr(StateFile, "open", open_file)
         patch.setattr(ray, "get_actor", lambda *_: None)
         patch.setattr(actors.life, "end_process", machine.fail)

@@ -1,12 +1,9 @@
-"""Leases whose ledger and shards die at their steps; and what must be on the disk, and when: a grant before it is
-answered, what came back before it is spoken of."""
+"""What must be on the disk, and when: a grant before it is answered, what came back before it is spoken of."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
-
-import pytest
 
 from actors.ledger_file import LedgerFile
 from actors.ledger_link import LedgerLink
@@ -17,7 +14,6 @@ from tests.actors.state_crashes import put_files
 from tests.actors.test_recalls import make_campaign, money
 from tests.actors.threaded import Start, ThreadShard, fail
 from tests.faults.directories import files_of
-from tests.faults.leases import killed_leases
 
 TOTAL: Bucket = (0, 0)
 
@@ -51,10 +47,3 @@ def test_what_came_back_is_on_the_disk_before_the_ledger_hears_of_it() -> None:
     with turn:
         link.acquire(1, "c", {}, {TOTAL: 1})
     assert happened == ["durable", "asked"]
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_to_the_last_cent_wherever_ledger_and_shards_die(seed: int) -> None:
-    """Some pairs of steps; `make faults` has all of them."""
-    outcomes = await killed_leases(20, seed)
-    assert outcomes["pairs"] == 20
