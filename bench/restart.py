@@ -111,22 +111,23 @@ def _answer_everybody(server: Server) -> None:
     """Asks until a batch of known people comes back decided whole: as duplicates, which changes nothing."""
     body = batch_body(CAMPAIGN, CAMPAIGN, people(0, PROBES))
     give_up = perf_counter() + GIVE_UP_S
-    while perf_counter() < give_up:
-        connection = Connection(server.host, server.port)
-        try:
-            answer = msgspec.json.decode(connection.post("/send-batch", body), type=BatchAnswer)
-        except (Refused, OSError):
-            sleep(PAUSE_S)
-            continue
-        finally:
-            connection.close()
-        if answer.counts.get("unavailable"):
-            sleep(PAUSE_S)
-            continue
-        if answer.counts["blocked"] != PROBES:
-            raise AnswersWrong(f"known people were not known after the crash: {answer.counts}")
-        return
-    raise AnswersWrong(f"nobody was answered for {GIVE_UP_S:.0f} s after a crash")
+    while (counts := _counts(server, body)) is None or counts.get("unavailable"):
+        if perf_counter() >= give_up:
+            raise AnswersWrong(f"nobody was answered for {GIVE_UP_S:.0f} s after a crash")
+        sleep(PAUSE_S)
+    if counts["blocked"] != PROBES:
+        raise AnswersWrong(f"known people were not known after the crash: {counts}")
+
+
+def _counts(server: Server, body: bytes) -> dict[str, int] | None:
+    """Of the answer to a batch; None where there is none."""
+    connection = Connection(server.host, server.port)
+    try:
+        return msgspec.json.decode(connection.post("/send-batch", body), type=BatchAnswer).counts
+    except (Refused, OSError):
+        return None
+    finally:
+        connection.close()
 
 
 def _status(server: Server) -> dict[str, Any]:

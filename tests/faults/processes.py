@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
@@ -82,7 +83,7 @@ class Handle:
         return Reference(self._target().call(method, None, arguments))
 
 
-class Process:
+class Process(ABC):
     """A life of a shard or of the ledger."""
 
     def __init__(self, machine: Machine, name: str, directory: Path) -> None:
@@ -140,8 +141,9 @@ class Process:
             self.calls.pop(answer, None)
         settle(answer, value, error)
 
+    @abstractmethod
     def _run(self, answer: Future[Any], method: str, arguments: tuple[Any, ...]) -> None:
-        raise NotImplementedError
+        """Has a method of what lives here run, and settles its answer."""
 
 
 def settle(answer: Future[Any], value: Any, error: BaseException | None) -> None:
