@@ -23,9 +23,17 @@ from actors.answers import wait_for_answer
 from actors.client import AsyncOutreach
 from actors.ledger import LEDGER_NAME
 from actors.ledger_actor import LedgerActor
-from actors.machine import SYSTEM_CONFIG, bind_to_loopback, found_cluster, offer_token, require_token
+from actors.machine import (
+    SYSTEM_CONFIG,
+    bind_to_loopback,
+    found_cluster,
+    lead_workers_here,
+    offer_token,
+    require_token,
+)
 from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
+from actors.spare import keep_spare
 from actors.state_directory import make_directory
 from actors.timeouts import START_TIMEOUT_S
 from engine.errors import ConfigurationError, ShardUnavailable, StateFault
@@ -123,6 +131,7 @@ def start(settings: Settings, address: str = "local") -> Cluster:
     except (ShardUnavailable, ConfigurationError):
         cluster.stop()
         raise
+    keep_spare()
     return cluster
 
 
@@ -187,6 +196,7 @@ def _connect(address: str) -> bool:
     if address == "local":
         require_token()
         bind_to_loopback()
+        lead_workers_here()
         own: dict[str, Any] = {"object_store_memory": OBJECT_STORE_BYTES, "_system_config": SYSTEM_CONFIG}
         ray.init(address="local", include_dashboard=False, **own, **quiet)
         return True

@@ -10,16 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import warnings
 from pathlib import Path
-
-import ray
-from ray.util.annotations import RayDeprecationWarning
 
 from actors.group_commit import end_process
 from actors.ledger import Ledger
 from actors.ledger_file import LedgerFile
 from actors.shard_link import ActorLink
+from actors.spare import is_restarted, replace_spare
 from actors.standing import Demand, Introduction, Registration, Standing
 from actors.timeouts import Timeouts
 from engine.budget_manager import Bucket, Grants
@@ -43,6 +40,7 @@ class LedgerActor:
         self._next_try = 0.0
         self._is_closed = False
         self._opening = asyncio.create_task(self._open())
+        replace_spare()
 
     async def ping(self) -> bool:
         """Answers once the file is open. Raises its `StateFault`."""
@@ -120,7 +118,7 @@ class LedgerActor:
         shards = self._settings.shards
         timeouts = Timeouts.of(self._settings)
         began = time.monotonic()
-        first_life = not _is_restarted()
+        first_life = not is_restarted()
         try:
             file = await LedgerFile.open(Path(self._settings.state_dir), shards, end_process, create=first_life)
         except StateFault as fault:
@@ -130,11 +128,3 @@ class LedgerActor:
         if not first_life:
             logger.warning("the ledger begins again: its file was read in %.3f s", time.monotonic() - began)
         return Ledger(self._settings, [ActorLink(index, timeouts) for index in range(shards)], file)
-
-
-def _is_restarted() -> bool:
-    """Whether Ray began this actor again: then there must be a file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RayDeprecationWarning)  # Ray asks itself what it advises others not to
-        restarted: bool = ray.get_runtime_context().was_current_actor_reconstructed
-    return restarted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sysconfig
 from pathlib import Path
 
 from ray._private import ray_constants
@@ -14,7 +15,7 @@ from ray._raylet import Config  # type: ignore[attr-defined]
 from engine.config import is_loopback
 from engine.errors import ConfigurationError
 
-__all__ = ["SYSTEM_CONFIG", "bind_to_loopback", "found_cluster", "offer_token", "require_token"]
+__all__ = ["SYSTEM_CONFIG", "bind_to_loopback", "found_cluster", "lead_workers_here", "offer_token", "require_token"]
 
 TOKEN_PATH = Path(".ray", "auth_token")
 """Where Ray looks for its token, below the home directory, unless told otherwise."""
@@ -26,8 +27,13 @@ SYSTEM_CONFIG = {
     "core_worker_internal_heartbeat_ms": 100,
     # Ray would make its workers give way to everything else (15); the shards are what the machine is there for.
     "worker_niceness": 0,
+    # What a process imports while it waits to become an actor.
+    "preload_python_modules": ["actors.preload"],
 }
 """Settings of the Ray that is started here. Ray documents none of them; all were there in 2.60."""
+
+HERE = Path(__file__).parents[1]
+"""Where the packages are."""
 
 LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray reads "0" as: this node is 127.0.0.1, and every port is bound there. It works on any system."""
@@ -70,6 +76,17 @@ def bind_to_loopback() -> None:
     """Has the Ray that this process starts or joins next use 127.0.0.1 only, here and in its child processes."""
     os.environ[LOOPBACK_VARIABLE] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def lead_workers_here() -> None:
+    """Has the Ray that this process starts next preload this very copy of the package.
+
+    Its processes import before they hear where their driver's modules are: they might find another copy, or none.
+    """
+    if str(HERE) in sysconfig.get_paths().values():
+        return
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(HERE), *filter(None, paths)]))
 
 
 def found_cluster(address: str) -> str | None:

@@ -25,6 +25,7 @@ from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
 from actors.life import MESSAGES_INCARNATION, Life, Writer
 from actors.shard_link import NAMESPACE
+from actors.spare import replace_spare
 from actors.standing import (
     ClaimedPart,
     Demand,
@@ -90,6 +91,7 @@ class Shard:
         self._publication: Publication | None = None
         """The latest that this process heard of, in whatever life."""
         self._begin()
+        replace_spare()
 
     # ---- deciding, on the main thread -------------------------------------------------------------------
 

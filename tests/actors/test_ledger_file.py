@@ -111,7 +111,7 @@ async def test_what_cannot_be_written_is_not_answered_and_ends_the_process(start
 
 @pytest.fixture
 async def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerActor:
-    monkeypatch.setattr(ledger_actor, "_is_restarted", lambda: False)
+    monkeypatch.setattr(ledger_actor, "is_restarted", lambda: False)
     monkeypatch.setattr(ledger_actor, "RETRY_PAUSE_S", 0.0)
     return LedgerActor(msgspec.structs.replace(default_settings(), shards=2, state_dir=str(tmp_path / "state")))
 
@@ -135,7 +135,7 @@ async def test_a_fault_is_answered_in_words_until_it_is_gone(actor: LedgerActor,
 async def test_a_ledger_that_was_restarted_makes_no_file(
     actor: LedgerActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_actor, "_is_restarted", lambda: True)
+    monkeypatch.setattr(ledger_actor, "is_restarted", lambda: True)
     with pytest.raises(StateFault):
         await actor.ping()
     make_directory(tmp_path / "state")
