@@ -47,7 +47,7 @@ OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Of a local cluster: a few dozen batches under way. The memory is used only once it is written."""
 
 RESTART_TIMEOUT_S = 10.0
-"""For an actor that does not begin at the first try. One whose file is damaged is no other from here."""
+"""For an actor that does not begin at the first try."""
 
 RESTART_PAUSE_S = 0.5
 JOIN_TIMEOUT_S = 10.0
@@ -82,10 +82,10 @@ class Cluster:
         """Waits until every actor answers. Raises `ConfigurationError` if the state directory cannot be used."""
         try:
             _wait_for(self.ledger, LEDGER_NAME)
+            for index, shard in enumerate(self.shards):
+                _wait_for(shard, shard_name(index))
         except StateFault as fault:
             raise ConfigurationError("state_dir", f"takes a directory that can be used. {fault.detail}") from None
-        for index, shard in enumerate(self.shards):
-            _wait_for(shard, shard_name(index))
 
     @property
     def address(self) -> str:
@@ -170,7 +170,7 @@ def join(address: str = "auto") -> AsyncOutreach:
 
 def _wait_for(actor: Any, name: str) -> None:
     """Waits until it answers. One that died as it started, or whose call was lost, is asked again for a while: it
-    begins again by itself."""
+    begins again by itself. Raises the `StateFault` of its file at once."""
     first_refusal = None
     while True:
         try:

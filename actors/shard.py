@@ -81,6 +81,8 @@ class Shard:
         """Of whoever looks at the core."""
         self._life: Life | None = None
         self._fault = "it did not start yet"
+        self._state_fault: StateFault | None = None
+        """The same, where it is the file's."""
         self._next_try = 0.0
         self._ledger: Any = None
         self._writer = Writer(f"shard-{index}-file")
@@ -215,9 +217,12 @@ class Shard:
             return life.core.state_hash()
 
     def ping(self) -> int:
-        """The number of this life."""
-        with self._alive() as life:
-            return life.incarnation
+        """The number of this life. Raises the `StateFault` of its file."""
+        try:
+            with self._alive() as life:
+                return life.incarnation
+        except ShardUnavailable as unavailable:
+            raise self._state_fault or unavailable from None
 
     # ---- what the ledger says ---------------------------------------------------------------------------
 
@@ -262,6 +267,7 @@ class Shard:
         """Writes the rest down and lets go of the file: the process is about to end."""
         with self._one:
             self._life, self._fault, self._next_try = None, "it has ended", math.inf
+            self._state_fault = None
             self._writer.end()
 
     # ---- inside -----------------------------------------------------------------------------------------
@@ -295,17 +301,19 @@ class Shard:
         return life
 
     def _begin(self) -> None:
+        self._state_fault = None
         try:
             self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
             self._begin_life()
         except Exception as error:
             self._writer.give_up()
-            permanent = isinstance(error, StateFault)
-            logger.log(
-                logging.CRITICAL if permanent else logging.ERROR, "shard %d cannot start: %s", self._index, error
-            )
             self._fault = f"cannot start: {error}"
-            self._next_try = time.monotonic() + (FAULT_PAUSE_S if permanent else RESTART_PAUSE_S)
+            self._state_fault = error if isinstance(error, StateFault) else None
+            level, pause_s = (
+                (logging.CRITICAL, FAULT_PAUSE_S) if self._state_fault else (logging.ERROR, RESTART_PAUSE_S)
+            )
+            logger.log(level, "shard %d %s", self._index, self._fault)
+            self._next_try = time.monotonic() + pause_s
 
     def _begin_life(self) -> None:
         """Reads the file, and registers with what was spent by it."""

@@ -54,7 +54,9 @@ def test_they_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> No
         make_cluster(Actor(ActorUnreachable("The ledger is starting again."))).wait()
 
 
-def test_a_directory_that_cannot_be_used_is_refused_at_once() -> None:
-    ledger = Actor(StateFault("ledger.sqlite", None, "it is damaged", "Put it back"))
+@pytest.mark.parametrize("which", ["ledger", "shard"])
+def test_a_file_that_cannot_be_used_is_refused_at_once(which: str) -> None:
+    ledger, shard = Actor(), Actor()
+    {"ledger": ledger, "shard": shard}[which].refusals += [StateFault("a.sqlite", None, "it is damaged", "Put it back")]
     with pytest.raises(ConfigurationError, match="it is damaged"):
-        make_cluster(ledger).wait()
+        make_cluster(ledger, shard).wait()
