@@ -9,9 +9,8 @@ money. A part that waits is decided by what was published when it began.
 from __future__ import annotations
 
 import logging
-import math
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -83,7 +82,7 @@ class Shard:
         self._fault = "it did not start yet"
         self._state_fault: StateFault | None = None
         """The same, where it is the file's."""
-        self._next_try = 0.0
+        self._has_ended = False
         self._ledger: Any = None
         self._writer = Writer(f"shard-{index}-file")
         self._freed: set[str] = set()
@@ -266,7 +265,7 @@ class Shard:
     def end(self) -> None:
         """Writes the rest down and lets go of the file: the process is about to end."""
         with self._one:
-            self._life, self._fault, self._next_try = None, "it has ended", math.inf
+            self._life, self._fault, self._has_ended = None, "it has ended", True
             self._state_fault = None
             self._writer.end()
 
@@ -282,8 +281,6 @@ class Shard:
     def _serving(self) -> Iterator[Life]:
         """The same, where the call takes the turn itself. Afterwards the ledger hears of money that came back, too."""
         with ExitStack() as afterwards, self._one:
-            if self._life is None and time.monotonic() >= self._next_try:
-                self._begin()
             life = self._require_life()
             try:
                 yield life
@@ -301,19 +298,26 @@ class Shard:
         return life
 
     def _begin(self) -> None:
-        self._state_fault = None
-        try:
-            self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
-            self._begin_life()
-        except Exception as error:
-            self._writer.give_up()
-            self._fault = f"cannot start: {error}"
-            self._state_fault = error if isinstance(error, StateFault) else None
-            level, pause_s = (
-                (logging.CRITICAL, FAULT_PAUSE_S) if self._state_fault else (logging.ERROR, RESTART_PAUSE_S)
-            )
-            logger.log(level, "shard %d %s", self._index, self._fault)
-            self._next_try = time.monotonic() + pause_s
+        """Tries until a life has begun. By itself, whether anybody calls or not: what the last life held is nobody's
+        until then, and who waits for that calls another shard."""
+        with self._one:
+            if self._has_ended:
+                return
+            self._state_fault = None
+            try:
+                self._ledger = ray.get_actor(LEDGER_NAME, NAMESPACE)
+                self._begin_life()
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a panic of the core is no Exception
+                self._fault = f"cannot start: {error}"
+                self._state_fault = error if isinstance(error, StateFault) else None
+                level = logging.CRITICAL if self._state_fault else logging.ERROR
+                logger.log(level, "shard %d %s", self._index, self._fault)
+                again = threading.Timer(FAULT_PAUSE_S if self._state_fault else RESTART_PAUSE_S, self._begin)
+                again.daemon = True  # the process may end meanwhile
+                again.start()
+                self._writer.give_up()
 
     def _begin_life(self) -> None:
         """Reads the file, and registers with what was spent by it."""

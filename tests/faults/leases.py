@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections import Counter
 from itertools import count as count_from
 from itertools import product
@@ -26,6 +27,7 @@ from tests.actors.state_crashes import quick_directory
 from tests.faults.kills import Plan, Round, until_ready
 from tests.faults.machine import SHARDS, Machine, Strike, running_machine
 from tests.faults.told import check_told
+from tests.faults.waiting import who_waits
 
 STEPS = (
     # asked, granted and not on the disk, on the disk and not answered, received and nothing spent
@@ -60,18 +62,28 @@ class LeaseRound(Round):
 
     async def play_laps(self, strikes: tuple[Strike, ...]) -> None:
         """Raises `AssertionError` for any harm."""
-        armed = list(strikes)
-        self.machine.strikes = armed
-        async with asyncio.timeout(WITHIN_S):
-            while armed or not self.campaigns:
-                assert len(self.campaigns) < LAPS_MAX, f"never came to {armed}: {dict(self.machine.reached)}"
-                await self.lap()
-            self.machine.strikes = []
-            await until_ready(self.outreach)
-            for campaign in self.campaigns:
-                await self.spend_the_last(campaign)
-            await check_told(self.told, self.outreach, cast("Cluster", self.machine), self.campaigns)
+        playing = asyncio.create_task(self._play_laps(list(strikes)))
+        try:
+            await asyncio.wait([playing], timeout=WITHIN_S)
+            if not playing.done() or isinstance(playing.exception(), TimeoutError):
+                # Said before anything is ended: what waits for ever may not let that happen either.
+                sys.stderr.write(f"{self.name} does not end; refused: {self.told.refused}\n{who_waits(self.machine)}\n")
+                raise AssertionError("it did not end; who waits for whom was written to the standard error")
+            await playing
+        finally:
+            playing.cancel()
         assert not self.machine.harm, self.machine.harm
+
+    async def _play_laps(self, armed: list[Strike]) -> None:
+        self.machine.strikes = armed
+        while armed or not self.campaigns:
+            assert len(self.campaigns) < LAPS_MAX, f"never came to {armed}: {dict(self.machine.reached)}"
+            await self.lap()
+        self.machine.strikes = []
+        await until_ready(self.outreach)
+        for campaign in self.campaigns:
+            await self.spend_the_last(campaign)
+        await check_told(self.told, self.outreach, cast("Cluster", self.machine), self.campaigns)
 
     async def lap(self) -> None:
         campaign, dice = self.campaign(), self.dice
@@ -141,8 +153,8 @@ async def killed_leases(count: int, seed: int) -> Counter[str]:
             async with running_machine(place, dice) as machine:
                 try:
                     await LeaseRound(machine, f"l-{seed}-{number}", seed).play_laps(strikes)
-                except (AssertionError, TimeoutError) as harm:
-                    raise AssertionError(f"{about}: {str(harm) or 'it did not end'}") from harm
+                except AssertionError as harm:
+                    raise AssertionError(f"{about}: {harm}") from harm
         outcomes["pairs"] += 1
         outcomes["deaths"] += sum(2 if who == "both" else 1 for _, who in strikes)
     return outcomes

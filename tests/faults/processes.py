@@ -225,7 +225,8 @@ class ShardProcess(Process):
     def __init__(self, machine: Machine, index: int, directory: Path) -> None:
         super().__init__(machine, f"shard-{index}", directory)
         self.index = index
-        self._callers, self._ledgers = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
+        self._callers = ThreadPoolExecutor(THREADS, f"{self.name}-callers")
+        self._ledgers = ThreadPoolExecutor(1, f"{self.name}-ledgers")
         self._has_begun = threading.Event()
         self.shard: Shard
 
@@ -283,6 +284,8 @@ class ShardProcess(Process):
     def wind_up(self) -> None:
         """Has its threads end, being dead. Blocks."""
         self._has_begun.wait(JOIN_S)
+        with self.shard._one:
+            self.shard._has_ended = True  # it does not try again to begin
         writer = self.shard._writer
         if writer._commits is not None and writer._commits._task is not None:
             writer._thread.run(_cancel(writer._commits._task))

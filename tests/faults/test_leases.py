@@ -1,7 +1,10 @@
-"""What must be on the disk, and when: a grant before it is answered, what came back before it is spoken of."""
+"""What must be on the disk, and when: a grant before it is answered, what came back before it is spoken of. And what
+must happen by itself."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 import threading
 from pathlib import Path
 
@@ -10,12 +13,17 @@ from actors.ledger_link import LedgerLink
 from actors.standing import Demand
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants, Slice
-from tests.actors.state_crashes import put_files
+from engine.router import Router
+from tests.actors.state_crashes import put_files, quick_directory
 from tests.actors.test_recalls import make_campaign, money
 from tests.actors.threaded import Start, ThreadShard, fail
 from tests.faults.directories import files_of
+from tests.faults.leases import LeaseRound
+from tests.faults.machine import SHARDS, Strike, running_machine
 
 TOTAL: Bucket = (0, 0)
+WITHIN_S = 60.0
+ROUTER = Router(SHARDS)
 
 
 async def test_a_grant_is_on_the_disk_when_it_is_answered(start: Start, tmp_path: Path) -> None:
@@ -47,3 +55,22 @@ def test_what_came_back_is_on_the_disk_before_the_ledger_hears_of_it() -> None:
     with turn:
         link.acquire(1, "c", {}, {TOTAL: 1})
     assert happened == ["durable", "asked"]
+
+
+async def test_what_a_shard_held_comes_back_though_nobody_calls_it() -> None:
+    """Its next life is not registered at the first try, for the ledger dies as well, and all who want the money are
+    the other shard's."""
+    with quick_directory() as place:
+        async with running_machine(place, random.Random(1)) as machine:
+            name = next(name for name in map(str, range(99)) if ROUTER.home_of(f"{name}-1") == 1)  # the second request
+            clients = LeaseRound(machine, name, 1)
+            campaign = clients.campaign()
+            await clients.outreach.put_campaign(campaign)
+            await clients.ask(campaign, [0])
+            machine.strikes = [Strike("register noted", "ledger")]
+            machine.kill(machine.shard_processes[0])
+            async with asyncio.timeout(WITHIN_S):
+                while machine.strikes:  # noqa: ASYNC110 - taken where the ledger dies
+                    await asyncio.sleep(0)
+                await clients.ask(campaign, [1] * clients.places)
+            assert len(clients.told.live(str(campaign.id))) == clients.places
