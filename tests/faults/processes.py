@@ -215,6 +215,11 @@ class SteppedShard(Shard):
         process.shard = self  # before it may end
         super().__init__(index, settings)
 
+    def _begin(self) -> None:
+        """On whatever thread; those of timers are nobody else's."""
+        with suppress(Ended):
+            super()._begin()
+
     def _ask_ledger(self, method: str, timeout_s: float, *arguments: object) -> Any:
         return self._process.ask_ledger(method, timeout_s, arguments)
 
