@@ -92,7 +92,8 @@ class Machine:
             await asyncio.gather(*self._ending)
         for process in (*self.shard_processes, self.ledger_process):
             process.doom()
-            process.end(self._place / f"last-{process.name}")
+            # Not on the loop: a commit of the ledger that is under way there comes to its end first.
+            await asyncio.to_thread(process.end, self._place / f"last-{process.name}")
         for shard in self.shard_processes:
             await asyncio.to_thread(shard.wind_up)
         await self.ledger_process.wind_up()
