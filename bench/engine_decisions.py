@@ -54,10 +54,11 @@ def engine_decisions() -> Result:
         f"besides, parsing takes {median(rates['parse'][1:]):,.0f} and rendering {median(rates['render'][1:]):,.0f} "
         f"people a second",
         figures={
-            "decisions_per_second": {"median": round(middle), "low": round(known[0]), "high": round(known[-1])},
-            "decisions_per_second_first_contact": round(first),
-            "parsed_per_second": round(median(rates["parse"][1:])),
-            "rendered_per_second": round(median(rates["render"][1:])),
+            "decisions_per_s_core": round(middle),
+            "decisions_per_s_core_range": [round(known[0]), round(known[-1])],
+            "decisions_per_s_core_first_contact": round(first),
+            "parsed_per_s": round(median(rates["parse"][1:])),
+            "rendered_per_s": round(median(rates["render"][1:])),
             "batch": BATCH,
             "batches": BATCHES,
             "repeats": REPEATS,

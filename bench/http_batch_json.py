@@ -64,8 +64,9 @@ def http_batch_json() -> Result:
         f"bytes a person; {REPEATS} repeats a day apart after warm-up and first contact, median (range); "
         f"{measured.scheduled_share:.1%} scheduled; generator on the same cores; every answer checked",
         figures={
-            "decisions_per_second": {"median": round(middle), "low": round(known[0]), "high": round(known[-1])},
-            "decisions_per_second_first_contact": round(first_contact),
+            "decisions_per_s": round(middle),
+            "decisions_per_s_range": [round(known[0]), round(known[-1])],
+            "decisions_per_s_first_contact": round(first_contact),
             "batch": BATCH,
             "batches": BATCHES,
             "repeats": REPEATS,
