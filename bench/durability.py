@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
-from bench.http_batch_json import BATCH, BATCHES, IN_FLIGHT, REPEATS, measure
+from bench.http_batch_json import BATCH, BATCHES, REPEATS, measure
+from bench.load import IN_FLIGHT
 from bench.result import Result
 from bench.server import Server
 from bench.without_durability import ForgetfulServer
