@@ -17,6 +17,7 @@ from bench.engine_decisions import engine_decisions
 from bench.http_batch_json import http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
+from bench.peers.comparison import peers
 from bench.report import wide_console
 from bench.restart import restart
 from bench.result import AnswersWrong, Result
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "engine": engine_decisions,
     "durability": durability,
     "restart": restart,
+    "peers": peers,
 }
 WRONG_BUILD = 2
 

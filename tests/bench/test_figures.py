@@ -9,7 +9,7 @@ from bench.result import Result
 from bench.run import BENCHMARKS
 
 FIGURES = {
-    "http_batch_json": ("decisions_per_s",),
+    "http_batch_json": ("decisions_per_s", "ratio_to_echo"),
     "http_send": ("p99_ms", "achieved_per_s"),
     "engine": ("decisions_per_s_core",),
     "durability": ("throughput_ratio",),
