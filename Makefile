@@ -81,5 +81,5 @@ $(VENV)/.built: $(VENV)/.tools constraints.txt $(CORE)
 	@echo "2/3 the build tool"
 	@$(BIN)/pip install --quiet 'maturin>=1.16,<2'
 	@echo "3/3 the Rust core and the pinned packages (follow it with: tail -f $(VENV)/set-up.log)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,demo >$(VENV)/set-up.log 2>&1 || { cat $(VENV)/set-up.log; exit 1; }
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet --extras dev,demo,bench >$(VENV)/set-up.log 2>&1 || { cat $(VENV)/set-up.log; exit 1; }
 	@touch $@

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from bench.population import recipient_name
+from bench.result import AnswersWrong
+
 MICROS = 1_000_000
 FRACTION_DIGITS = 6
 
@@ -31,6 +34,19 @@ class BatchAnswer(msgspec.Struct):
     counts: dict[str, int]
     reasons: dict[str, int]
     results: list[Decision]
+
+
+def check_batch(answer: BatchAnswer, first: int, size: int) -> None:
+    """Raises AnswersWrong unless the `size` people from `first` on are answered once, in order, with right counts."""
+    names = [recipient_name(number) for number in range(first, first + size)]
+    if [decision.recipient_id for decision in answer.results] != names:
+        raise AnswersWrong("a batch did not answer each person once, in order")
+    scheduled = sum(decision.status == "scheduled" for decision in answer.results)
+    told = answer.counts
+    if (told["scheduled"], told["blocked"], told["invalid"]) != (scheduled, size - scheduled, 0):
+        raise AnswersWrong(f"a batch with {scheduled} scheduled says {told}")
+    if sum(answer.reasons.values()) != told["blocked"]:
+        raise AnswersWrong("the reasons of a batch are not as many as its blocked")
 
 
 class EventResult(msgspec.Struct):

@@ -54,6 +54,11 @@ class Connection:
         """Moves the manual clock."""
         self.request("PUT", "/api/v1/clock", json.dumps({"now": now}).encode())
 
+    def open(self) -> None:
+        """Connects now instead of with the next request."""
+        if self._http.sock is None:
+            self._http.connect()
+
     def close(self) -> None:
-        """Closes the socket."""
+        """Closes the socket; the next request opens another."""
         self._http.close()

@@ -1,30 +1,29 @@
-"""`/send-batch` with 10,000 people a request: decisions a second over HTTP, JSON in and out."""
+"""`/send-batch` with 10,000 people a request: decisions a second over HTTP, JSON in and out, beside an echo's."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from statistics import median
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from bench import checks
-from bench.answers import BatchAnswer, Outcome, dollars, micros
-from bench.connection import Connection
+from bench.answers import BatchAnswer, Outcome, check_batch, dollars, micros
 from bench.journey import DAY, as_utc
-from bench.population import batch_body, people, recipient_name
+from bench.load import IN_FLIGHT, Load
+from bench.peers.echo_run import EchoRun
+from bench.population import batch_body, people
 from bench.result import AnswersWrong, Result
 from bench.server import Server
 
 BATCH = 10_000
 BATCHES = 10
 REPEATS = 7
-IN_FLIGHT = 4
 TARGET = 100_000
+ECHO_TARGET = 0.40
 FIRST_DAY = 1_767_225_600  # 2026-01-01T00:00:00Z
 CAMPAIGN = "spring"
 CAMPAIGN_BODY: dict[str, Any] = {
@@ -49,23 +48,36 @@ class Measured(NamedTuple):
 
 
 def http_batch_json() -> Result:
-    """Closed loop with four batches in flight; every answer of every repeat checked afterwards."""
-    with Server("--clock", "manual") as server:
-        measured = measure(server)
-    known = sorted(measured.rates[1:])
-    middle, first_contact = median(known), measured.rates[0]
+    """Closed loop with four batches in flight; every answer of every repeat checked afterwards.
+
+    The echo gets each round's bodies after the product, so that both meet the same machine.
+    """
+    with Server("--clock", "manual") as server, EchoRun() as echo:
+        measured = measure(server, echo.ask)
+    known, first_contact = sorted(measured.rates[1:]), measured.rates[0]
+    echoed = sorted(echo.rates[-REPEATS:])
+    middle, echo_middle = median(known), median(echoed)
+    ratio = middle / echo_middle
     return Result(
         name="http_batch_json",
         headline=f"{middle:,.0f} decisions a second ({known[0]:,.0f} to {known[-1]:,.0f}); "
-        f"{first_contact:,.0f} on first contact",
-        target=f"{TARGET:,} a second",
-        reached=middle >= TARGET,
+        f"{first_contact:,.0f} on first contact; {ratio:.2f} of a do-nothing echo ({echo_middle:,.0f})",
+        target=f"{TARGET:,} a second and {ECHO_TARGET:.2f} of the echo",
+        reached=middle >= TARGET and ratio >= ECHO_TARGET,
         method=f"{BATCHES} batches of {BATCH:,} different people, {IN_FLIGHT} in flight, {measured.bytes_a_person} "
         f"bytes a person; {REPEATS} repeats a day apart after warm-up and first contact, median (range); "
-        f"{measured.scheduled_share:.1%} scheduled; generator on the same cores; every answer checked",
+        f"{measured.scheduled_share:.1%} scheduled; generator on the same cores; every answer checked; "
+        f"the echo: Litestar and msgspec, {echo.processes} processes, the same bodies in turn; it decides nothing and "
+        "writes nothing down",
         figures={
-            "decisions_per_second": {"median": round(middle), "low": round(known[0]), "high": round(known[-1])},
-            "decisions_per_second_first_contact": round(first_contact),
+            "decisions_per_s": round(middle),
+            "decisions_per_s_range": [round(known[0]), round(known[-1])],
+            "decisions_per_s_first_contact": round(first_contact),
+            "ratio_to_echo": round(ratio, 3),
+            "echo_per_s": round(echo_middle),
+            "echo_per_s_range": [round(echoed[0]), round(echoed[-1])],
+            "echo_processes": echo.processes,
+            "echo_bytes_an_answer": echo.bytes_an_answer,
             "batch": BATCH,
             "batches": BATCHES,
             "repeats": REPEATS,
@@ -77,26 +89,35 @@ def http_batch_json() -> Result:
     )
 
 
-def measure(server: Server) -> Measured:
-    """Sends all of it to a server under the manual clock that knows nobody. Raises `AnswersWrong`."""
+def measure(server: Server, beside: Callable[[Sequence[bytes], Sequence[int], int], None] | None = None) -> Measured:
+    """Sends all of it to a server under the manual clock that knows nobody. Raises `AnswersWrong`.
+
+    `beside` is called after the warm-up and after each round with its bodies, the first person of each and how many
+    each has.
+    """
     strangers = range(BATCHES * BATCH, (BATCHES + 2) * BATCH, BATCH)
     warm_up = [batch_body(CAMPAIGN, dedup_key(0), people(first, BATCH)) for first in strangers]
-    crowd = [people(index * BATCH, BATCH) for index in range(BATCHES)]
+    firsts = range(0, BATCHES * BATCH, BATCH)
+    crowd = [people(first, BATCH) for first in firsts]
     days = [[batch_body(CAMPAIGN, dedup_key(day), some) for some in crowd] for day in range(REPEATS + 1)]
     rounds: list[tuple[float, list[bytes]]] = []
     with Load(server) as load:
         load.first.set_clock(as_utc(FIRST_DAY))
         load.first.put(f"/campaigns/{CAMPAIGN}", CAMPAIGN_BODY)
         _, warmed = load.send(warm_up)
+        if beside is not None:
+            beside(warm_up, strangers, BATCH)
         for day, bodies in enumerate(days):
             load.first.set_clock(as_utc(FIRST_DAY + day * DAY))
             rounds.append(load.send(bodies))
+            if beside is not None:
+                beside(bodies, firsts, BATCH)
         status = load.first.get(f"/campaigns/{CAMPAIGN}/status")
         load.first.put(f"/campaigns/{SCARCE}", _scarce_body())
         scarce = load.first.post("/send-batch", batch_body(SCARCE, SCARCE, people(2 * strangers.stop, BATCH)))
     answered = [(first, 0, raw) for first, raw in zip(strangers, warmed, strict=True)]
     for day, (_, answers) in enumerate(rounds):
-        answered += [(index * BATCH, day, raw) for index, raw in enumerate(answers)]
+        answered += [(first, day, raw) for first, raw in zip(firsts, answers, strict=True)]
     blocked = _check(answered, status, scarce)
     return Measured(
         rates=[BATCHES * BATCH / seconds for seconds, _ in rounds],
@@ -111,36 +132,6 @@ def measure(server: Server) -> Measured:
 def dedup_key(day: int) -> str:
     """Each day has its own message, or most of the next day's would be duplicates and cheap."""
     return f"day-{day}"
-
-
-class Load:
-    """As many connections as batches in flight, each with a thread of its own."""
-
-    def __init__(self, server: Server) -> None:
-        self._connections = [Connection(server.host, server.port) for _ in range(IN_FLIGHT)]
-        self._threads = ThreadPoolExecutor(IN_FLIGHT)
-        self.first = self._connections[0]
-
-    def __enter__(self) -> Load:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._threads.shutdown()
-        for connection in self._connections:
-            connection.close()
-
-    def send(self, bodies: Sequence[bytes]) -> tuple[float, list[bytes]]:
-        """Seconds from the first byte sent to the last received, and the answers in the order of the bodies."""
-        answers: list[bytes] = [b""] * len(bodies)
-
-        def work(lane: int) -> None:
-            for index in range(lane, len(bodies), IN_FLIGHT):
-                answers[index] = self._connections[lane].post("/send-batch", bodies[index])
-
-        began = perf_counter()
-        for done in [self._threads.submit(work, lane) for lane in range(IN_FLIGHT)]:
-            done.result()
-        return perf_counter() - began, answers
 
 
 def _scarce_body() -> dict[str, Any]:
@@ -158,7 +149,7 @@ def _check(answered: list[tuple[int, int, bytes]], status: dict[str, Any], scarc
     outcomes: list[Outcome] = []
     for first, day, raw in answered:
         answer = decoder.decode(raw)
-        check_batch(answer, first)
+        check_batch(answer, first, BATCH)
         outcomes += _outcomes(answer, first, day)
     campaigns = {CAMPAIGN: CAMPAIGN_BODY}
     faults = [
@@ -172,19 +163,6 @@ def _check(answered: list[tuple[int, int, bytes]], status: dict[str, Any], scarc
     if faults:
         raise AnswersWrong(f"{len(faults)} faults, the first: {faults[0]}")
     return dict(Counter(outcome.reason for outcome in outcomes if outcome.reason is not None))
-
-
-def check_batch(answer: BatchAnswer, first: int) -> None:
-    """Raises AnswersWrong unless the people from `first` on are answered once, in order, with right counts."""
-    names = [recipient_name(number) for number in range(first, first + BATCH)]
-    if [decision.recipient_id for decision in answer.results] != names:
-        raise AnswersWrong("a batch did not answer each person once, in order")
-    scheduled = sum(decision.status == "scheduled" for decision in answer.results)
-    told = answer.counts
-    if (told["scheduled"], told["blocked"], told["invalid"]) != (scheduled, BATCH - scheduled, 0):
-        raise AnswersWrong(f"a batch with {scheduled} scheduled says {told}")
-    if sum(answer.reasons.values()) != told["blocked"]:
-        raise AnswersWrong("the reasons of a batch are not as many as its blocked")
 
 
 def _outcomes(answer: BatchAnswer, first: int, day: int) -> list[Outcome]:

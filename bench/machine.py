@@ -48,7 +48,7 @@ def this_machine() -> Machine:
     """Looks around."""
     return Machine(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
@@ -56,6 +56,11 @@ def this_machine() -> Machine:
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         load=round(os.getloadavg()[0], 1),
     )
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -21,12 +21,21 @@ TIMEOUT_S = 30
 
 @dataclass(slots=True)
 class Answers:
-    """What came back: seconds from due to answered of the successes, their bodies, and what else happened."""
+    """What came back: seconds from due to answered of the successes, their bodies, and what else happened.
+
+    `elapsed_s` is from the instant the first request is due to the last answer.
+    """
 
     seconds: list[float] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     connections: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def achieved_per_s(self) -> float:
+        """Successes a second: below the rate that was asked for where a server does not keep up or fails some."""
+        return len(self.seconds) / self.elapsed_s
 
 
 class Stream:
@@ -102,6 +111,7 @@ async def _send_all(host: str, port: int, requests: Sequence[bytes], per_second:
             due = started + position / per_second
             await asyncio.sleep(max(0.0, due - perf_counter()))
             tasks.create_task(send(request, due))
+    answers.elapsed_s = perf_counter() - started
     for stream in idle:
         await stream.close()
     return answers

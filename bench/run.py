@@ -17,6 +17,7 @@ from bench.engine_decisions import engine_decisions
 from bench.http_batch_json import http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
+from bench.peers.comparison import peers
 from bench.report import wide_console
 from bench.restart import restart
 from bench.result import AnswersWrong, Result
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "engine": engine_decisions,
     "durability": durability,
     "restart": restart,
+    "peers": peers,
 }
 WRONG_BUILD = 2
 
@@ -53,7 +55,7 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
         except (AnswersWrong, Refused, ServerFailed, OSError) as error:
             raise click.ClickException(f"{name}: {error}") from error
     _show(results, machine, console)
-    write_figures(json_file, {"machine": machine.as_dict(), "benchmarks": [result.as_dict() for result in results]})
+    write_figures(json_file, {"machine": machine.as_dict(), **{result.name: result.as_dict() for result in results}})
     if any(result.reached is False for result in results):
         sys.exit(1)
 
@@ -73,6 +75,8 @@ def _show(results: list[Result], machine: Machine, console: Console) -> None:
     marks = {True: "[green]✓[/]", False: "[bold red]✗[/]", None: ""}
     for result in results:
         table.add_row(f"[bold]{result.name}[/]", result.headline, result.target, marks[result.reached])
+        for name, sentence in result.rows:
+            table.add_row(f"  {name}", sentence)
         table.add_row("", f"[dim]{result.method}[/]", end_section=True)
     console.print()
     console.print(table)

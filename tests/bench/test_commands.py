@@ -57,7 +57,15 @@ def test_bench_exits_by_its_targets(
     ran = CliRunner().invoke(bench.run.bench, ["--only", "engine", "--json", str(tmp_path / "figures.json")])
     assert ran.exit_code == exit_code, ran.output
     assert "5 a second" in ran.output
-    assert '"a_second": 5' in (tmp_path / "figures.json").read_text()
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert set(figures) == {"machine", "engine"}
+    assert figures["engine"] == {
+        "headline": "5 a second",
+        "target": "4 a second",
+        "reached": reached,
+        "method": "by counting",
+        "a_second": 5,
+    }
 
 
 def test_bench_gives_no_figure_for_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:

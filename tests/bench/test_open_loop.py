@@ -53,6 +53,7 @@ def test_every_request_is_answered_and_failures_are_counted() -> None:
     assert sorted(answers.bodies) == sorted(bodies)
     assert len(answers.seconds) == 60
     assert len(answers.failures) == 2
+    assert 0 < answers.achieved_per_s < 60 / ((len(requests) - 1) / PER_SECOND)
     assert all(failure.startswith("503") for failure in answers.failures)
 
 

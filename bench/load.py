@@ -1,0 +1,51 @@
+"""The load of the batch benchmarks: so many batches in flight, whoever answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+from bench.connection import Connection
+from bench.server import Server
+
+IN_FLIGHT = 4
+
+
+class Load:
+    """As many connections as batches in flight, each with a thread of its own, evenly over the servers."""
+
+    def __init__(self, *servers: Server) -> None:
+        lanes = [servers[lane % len(servers)] for lane in range(IN_FLIGHT)]
+        self._connections = [Connection(server.host, server.port) for server in lanes]
+        self._threads = ThreadPoolExecutor(IN_FLIGHT)
+        self.first = self._connections[0]
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def send(self, bodies: Sequence[bytes]) -> tuple[float, list[bytes]]:
+        """Seconds from the first byte sent to the last received, and the answers in the order of the bodies.
+
+        The connections are open before and closed after: a server ends those that are idle between two rounds.
+        """
+        answers: list[bytes] = [b""] * len(bodies)
+
+        def work(lane: int) -> None:
+            for index in range(lane, len(bodies), IN_FLIGHT):
+                answers[index] = self._connections[lane].post("/send-batch", bodies[index])
+
+        for connection in self._connections:
+            connection.open()
+        began = perf_counter()
+        for done in [self._threads.submit(work, lane) for lane in range(IN_FLIGHT)]:
+            done.result()
+        seconds = perf_counter() - began
+        for connection in self._connections:
+            connection.close()
+        return seconds, answers
