@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("madan-sara", "ray", "numba", "numpy", "litestar", "uvicorn", "msgspec")
+PRODUCT = ("madan-sara", "ray", "numba", "numpy", "litestar", "uvicorn", "msgspec")
+PEERS = ("sqlalchemy", "aiosqlite", "redis", "limits", "throttled-py")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Processor, cores this process may use, memory, system, versions, when, and how busy it was before."""
+    """Processor, cores this process may use, memory, system, versions, when, and how busy it was before.
+
+    The versions of the peers are for machines alone: people read a line.
+    """
 
     processor: str
     cores: int
@@ -36,7 +40,7 @@ class Machine:
 
     def lines(self) -> tuple[str, str]:
         """Two lines for people."""
-        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items() if name in PRODUCT)
         return (
             f"{self.processor}, {self.cores} cores, {self.memory_gib:.0f} GiB, {self.system}",
             f"Python {self.python}, {versions}; {self.date}"
@@ -52,7 +56,7 @@ def this_machine() -> Machine:
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        versions={name: number for name in PACKAGES if (number := _version(name)) is not None},
+        versions={name: number for name in PRODUCT + PEERS if (number := _version(name)) is not None},
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         load=round(os.getloadavg()[0], 1),
     )

@@ -8,6 +8,7 @@ from typing import TextIO
 
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.command import end_on_sigterm, json_option, write_figures
@@ -76,7 +77,7 @@ def _show(results: list[Result], machine: Machine, console: Console) -> None:
     for result in results:
         table.add_row(f"[bold]{result.name}[/]", result.headline, result.target, marks[result.reached])
         for name, sentence in result.rows:
-            table.add_row(f"  {name}", sentence)
+            table.add_row(f"  {name}", escape(sentence))
         table.add_row("", f"[dim]{result.method}[/]", end_section=True)
     console.print()
     console.print(table)

@@ -41,7 +41,7 @@ def peers() -> Result:
         }
     return Result(
         name="peers",
-        headline=", ".join(measured) + " a second" if measured else "no peer is on this machine",
+        headline=", ".join(measured) + " decisions or checks a second" if measured else "no peer is on this machine",
         target="",
         reached=None,
         method="each as its users would write it, on one core beside its server where it has one; medians of repeats "

@@ -51,12 +51,14 @@ def children() -> set[int]:
 def test_bench_exits_by_its_targets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reached: bool | None, exit_code: int
 ) -> None:
-    result = Result("engine", "5 a second", "4 a second", reached, "by counting", {"a_second": 5})
+    rows = (("peer", "pip install 'madan-sara[bench]'"),)
+    result = Result("engine", "5 a second", "4 a second", reached, "by counting", {"a_second": 5}, rows)
     monkeypatch.setitem(bench.run.BENCHMARKS, "engine", lambda: result)
     monkeypatch.setattr("engine._core.BUILD_PROFILE", "release")
     ran = CliRunner().invoke(bench.run.bench, ["--only", "engine", "--json", str(tmp_path / "figures.json")])
     assert ran.exit_code == exit_code, ran.output
     assert "5 a second" in ran.output
+    assert "pip install 'madan-sara[bench]'" in ran.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert set(figures) == {"machine", "engine"}
     assert figures["engine"] == {

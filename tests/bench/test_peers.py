@@ -148,7 +148,7 @@ def test_a_missing_package_and_a_missing_server_are_a_line_each(monkeypatch: pyt
         ("one", "6 checks a second (5 to 7); it decides nothing"),
         ("two", "left out: redis-server is missing: install it"),
     )
-    assert result.headline == "one 6 a second"
+    assert result.headline == "one 6 decisions or checks a second"
     assert result.as_dict()["one"] == {
         "checks_per_s": 6,
         "checks_per_s_range": [5, 7],
