@@ -9,13 +9,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import urlsplit
 
-from bench.processes import descendants
+from bench.processes import descendants, kill
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 15
@@ -108,10 +107,8 @@ class Server:
         return self._process.pid
 
     def kill_all(self) -> None:
-        """SIGKILL to it and to all that it started: it ends as if the machine had."""
-        for process in [self.process_id, *(process for process, _ in descendants(self.process_id))]:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        """SIGKILL to it and to all that it started: it ends as if the machine had. Returns when all are gone."""
+        kill([self.process_id, *(process for process, _ in descendants(self.process_id))])
         self.exit_code = self._process.wait()
 
     def _end(self) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+from bench.checks import DAILY_CAP
 from bench.population import recipient_name
 from bench.result import AnswersWrong
 
-DAILY_CAP = 3
-WEEKLY_CAP = 10
 PEOPLE = 5_000
 REPEATS = 3
 ASKS = DAILY_CAP + 1

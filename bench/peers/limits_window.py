@@ -13,7 +13,8 @@ from limits import RateLimitItemPerDay
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from bench.peers.cap_asks import DAILY_CAP, WEEKLY_CAP, rates
+from bench.checks import DAILY_CAP, WEEKLY_CAP
+from bench.peers.cap_asks import rates
 from bench.peers.peer import Peer
 
 __all__ = ["PEER", "Caps"]
@@ -34,7 +35,6 @@ class Caps:
 
 
 PEER = Peer(
-    name="limits",
     does="checks",
     lacks="caps alone, in memory: no channel gaps, duplicates, send times or money, and nothing outlives the process",
     measure=lambda: rates(lambda: Caps().admit),

@@ -14,7 +14,6 @@ class Peer:
     the peer is not on this machine.
     """
 
-    name: str
     does: str
     lacks: str
     measure: Callable[[], list[float]]

@@ -18,7 +18,8 @@ from time import perf_counter, sleep, time
 
 import redis
 
-from bench.peers.cap_asks import DAILY_CAP, WEEKLY_CAP, rates
+from bench.checks import DAILY_CAP, WEEKLY_CAP
+from bench.peers.cap_asks import rates
 from bench.peers.peer import Peer, PeerMissing
 
 __all__ = ["PEER", "Caps", "redis_server"]
@@ -102,7 +103,6 @@ def _measure() -> list[float]:
 
 
 PEER = Peer(
-    name="redis",
     does="checks",
     lacks=f"caps alone, in a Lua script, {PIPELINED:,} a pipeline: no channel gaps, duplicates, send times or money, "
     "and nothing is on the disk when it is answered",

@@ -231,7 +231,6 @@ def _measure() -> list[float]:
 
 
 PEER = Peer(
-    name="sqlalchemy",
     does="decisions",
     lacks="a transaction a message on SQLite, durable: no HTTP, full hours only, no urgency, deferral, explanations or "
     "batches",

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from throttled import MemoryStore, RateLimiterType, Throttled, per_day, per_week
 
-from bench.peers.cap_asks import DAILY_CAP, PEOPLE, WEEKLY_CAP, rates
+from bench.checks import DAILY_CAP, WEEKLY_CAP
+from bench.peers.cap_asks import PEOPLE, rates
 from bench.peers.peer import Peer
 
 __all__ = ["PEER", "Caps"]
@@ -37,7 +38,6 @@ class Caps:
 
 
 PEER = Peer(
-    name="throttled-py",
     does="checks",
     lacks="caps alone, in memory and about: its window is an estimate from two counters; no channel gaps, duplicates, "
     "send times or money, and nothing outlives the process",

@@ -1,6 +1,5 @@
 """Each peer answers a handful of people rightly, and one that is not here is told in one line."""
 
-import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,19 +10,19 @@ from litestar.testing import TestClient
 
 from api.shapes import Decision
 from bench.answers import BatchAnswer, Outcome, check_batch
+from bench.checks import DAILY_CAP
 from bench.connection import PREFIX
-from bench.peers import comparison
-from bench.peers.cap_asks import DAILY_CAP, Admit, ask_everyone
+from bench.peers import comparison, limits_window, redis_script, throttled_window
+from bench.peers import sqlalchemy_transactions as peer
+from bench.peers.cap_asks import Admit, ask_everyone
 from bench.peers.echo import create_echo
 from bench.peers.peer import Peer, PeerMissing
+from bench.peers.sqlalchemy_tables import Campaign
 from bench.population import batch_body, people
 from bench.result import AnswersWrong
 
 DAY = 24 * 60 * 60
 NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
-MISSING = [name for name in ("sqlalchemy", "limits", "throttled", "redis") if importlib.util.find_spec(name) is None]
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the extra `bench` is not installed: {MISSING}")
 
 
 def test_the_echo_answers_everyone_with_every_field_and_decodes_them() -> None:
@@ -49,16 +48,10 @@ def test_a_batch_with_someone_left_out_is_wrong() -> None:
 def admit(request: pytest.FixtureRequest) -> Iterator[Admit]:
     """The caps peers."""
     if request.param == "limits":
-        from bench.peers import limits_window  # noqa: PLC0415 - its package may not be here
-
         yield limits_window.Caps().admit
     elif request.param == "throttled":
-        from bench.peers import throttled_window  # noqa: PLC0415
-
         yield throttled_window.Caps().admit
     else:
-        from bench.peers import redis_script  # noqa: PLC0415
-
         if shutil.which("redis-server") is None:
             pytest.skip("redis-server is not here")
         with redis_script.redis_server() as client:
@@ -77,8 +70,6 @@ def test_wrong_answers_give_no_figure() -> None:
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not here")
 def test_redis_holds_a_day_and_a_week_to_the_millisecond() -> None:
-    from bench.peers import redis_script  # noqa: PLC0415 - its package may not be here
-
     with redis_script.redis_server() as client:
         caps = redis_script.Caps(client)
         starts = [(NOON + day * DAY) * 1000 for day in range(8)]
@@ -92,8 +83,6 @@ def test_redis_holds_a_day_and_a_week_to_the_millisecond() -> None:
 
 
 def test_limits_holds_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.peers import limits_window  # noqa: PLC0415 - its package may not be here
-
     now = float(NOON)
     monkeypatch.setattr("limits.storage.memory.time.time", lambda: now)
     caps = limits_window.Caps()
@@ -105,9 +94,6 @@ def test_limits_holds_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_transactions_keep_caps_keys_and_budgets(tmp_path: Path) -> None:
-    from bench.peers import sqlalchemy_transactions as peer  # noqa: PLC0415 - its package may not be here
-    from bench.peers.sqlalchemy_tables import Campaign  # noqa: PLC0415
-
     outcomes: list[Outcome] = []
     async with peer.database(tmp_path, synchronous="OFF") as sessions:
 
@@ -136,8 +122,8 @@ def test_a_missing_package_and_a_missing_server_are_a_line_each(monkeypatch: pyt
         raise PeerMissing("redis-server is missing: install it")
 
     present = {
-        "one": Peer("one", "checks", "it decides nothing", lambda: [5.0, 7.0, 6.0]),
-        "two": Peer("two", "checks", "", no_server),
+        "one": Peer("checks", "it decides nothing", lambda: [5.0, 7.0, 6.0]),
+        "two": Peer("checks", "", no_server),
     }
     monkeypatch.setattr(comparison, "MODULES", {"absent": "bench.peers.absent", "one": "one", "two": "two"})
     load = comparison.load_peer
@@ -158,8 +144,6 @@ def test_a_missing_package_and_a_missing_server_are_a_line_each(monkeypatch: pyt
 
 
 def test_without_redis_server_the_peer_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.peers import redis_script  # noqa: PLC0415 - its package may not be here
-
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(PeerMissing, match="apt-get install redis-server"):
         redis_script.PEER.measure()

@@ -238,8 +238,7 @@ class ShardProcess(Process):
     def begin(self, settings: Settings) -> None:
         """Returns when it can be called."""
         try:
-            with suppress(Ended):
-                SteppedShard(self, self.index, settings)
+            SteppedShard(self, self.index, settings)
         finally:
             self._has_begun.set()
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-
-import pytest
 
 SEED = 7
 """A checkpoint of a shard that fails, and the ledger's disk that is full."""
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="the disk that fails is compiled")
 async def test_what_clients_were_told_is_so_after_errors_of_the_disk() -> None:
     arguments = ["-m", "tests.faults", "--only", "disk", "--count", "2", "--seed", str(SEED)]
     run = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, stderr=STDOUT)
