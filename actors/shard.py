@@ -329,7 +329,7 @@ class Shard:
         core = Orchestrator(MESSAGES_INCARNATION, self._settings, link, introduction.secret)
         path = shard_path(Path(self._settings.state_dir), self._index)
         kind = f"shard {self._index}"
-        with ThreadPoolExecutor(1) as beside:  # each takes about half a second
+        with ThreadPoolExecutor(1) as beside:  # each takes half a second, the first where nothing was preloaded
             warmed = beside.submit(warm_up)
             self._writer.read(path, kind, introduction.identity, introduction.lives == 0, core)
             warmed.result()

@@ -1,9 +1,9 @@
 """A spare process: one that waits until a shard or the ledger is killed, and then becomes its next life.
 
-Without one, Ray first starts a Python process, which takes a second and a half with all that it imports. Ray gives an
+Without one, Ray first starts a Python process, which takes two seconds with all that it imports. Ray gives an
 actor that begins again an idle process that never did anything; it starts one where its node is asked to prestart a
 worker. That call has no place in Ray's Python API; it was there in 2.60. Where it fails, all goes on, and the next
-life of an actor takes a second longer.
+life of an actor takes two seconds longer.
 """
 
 from __future__ import annotations
