@@ -53,7 +53,7 @@ from kernels import warm_up
 __all__ = ["Shard"]
 
 RESTART_PAUSE_S = 1.0
-"""Between two tries to begin a life, after one failed."""
+"""Between two tries to begin a life, or to tell the ledger something, after one failed."""
 
 FAULT_PAUSE_S = 10.0
 """The same where the file cannot be used: somebody must do something about it, and reading it takes long."""
@@ -87,6 +87,8 @@ class Shard:
         self._writer = Writer(f"shard-{index}-file")
         self._freed: set[str] = set()
         """Campaigns to which money came back, and the ledger does not know yet."""
+        self._reports_later = False
+        """Whether it will be told of them without another call."""
         self._give_backs = 0
         """The commit that has the last of it."""
         self._publication: Publication | None = None
@@ -314,9 +316,7 @@ class Shard:
                 self._state_fault = error if isinstance(error, StateFault) else None
                 level = logging.CRITICAL if self._state_fault else logging.ERROR
                 logger.log(level, "shard %d %s", self._index, self._fault)
-                again = threading.Timer(FAULT_PAUSE_S if self._state_fault else RESTART_PAUSE_S, self._begin)
-                again.daemon = True  # the process may end meanwhile
-                again.start()
+                _call_later(FAULT_PAUSE_S if self._state_fault else RESTART_PAUSE_S, self._begin)
                 self._writer.give_up()
 
     def _begin_life(self) -> None:
@@ -397,21 +397,35 @@ class Shard:
         life.commits.wait(self._give_backs)
 
     def _report_freed(self) -> None:
-        """Others may have been told that there is no more. If the ledger does not answer, the next call tells it: this
-        one's caller must not wait in vain for what was done."""
+        """Others may have been told that there is no more. If the ledger does not answer, it is told later: the caller
+        must not wait in vain for what was done, and another may never come."""
         with self._turn:
-            freed = sorted(self._freed)
-        for campaign_id in freed:
-            try:
-                self._ask_ledger("reopen", self._timeouts.acquire, campaign_id)
-            except ShardUnavailable as error:
-                logger.warning("shard %d could not tell of money that came back: %s", self._index, error)
-                return
+            freed, self._freed = sorted(self._freed), set()
+        try:
+            while freed and not self._has_ended:
+                self._ask_ledger("reopen", self._timeouts.acquire, freed[-1])
+                freed.pop()
+        except ShardUnavailable as error:
+            logger.warning("shard %d could not tell of money that came back: %s", self._index, error)
             with self._turn:
-                self._freed.discard(campaign_id)
+                self._freed.update(freed)
+                is_first, self._reports_later = not self._reports_later, True
+            if is_first:
+                _call_later(RESTART_PAUSE_S, self._report_freed_again)
+
+    def _report_freed_again(self) -> None:
+        with self._turn:
+            self._reports_later = False
+        self._report_freed()
 
     def _ask_ledger(self, method: str, timeout_s: float, *arguments: object) -> Any:
         return wait_for_answer(getattr(self._ledger, method).remote(*arguments), LEDGER_NAME, timeout_s)
+
+
+def _call_later(pause_s: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(pause_s, call)
+    timer.daemon = True  # the process may end meanwhile
+    timer.start()
 
 
 def _end_superseded_life() -> None:

@@ -8,6 +8,8 @@ import random
 import threading
 from pathlib import Path
 
+import msgspec
+
 from actors.ledger_file import LedgerFile
 from actors.ledger_link import LedgerLink
 from actors.standing import Demand
@@ -74,3 +76,25 @@ async def test_what_a_shard_held_comes_back_though_nobody_calls_it() -> None:
                     await asyncio.sleep(0)
                 await clients.ask(campaign, [1] * clients.places)
             assert len(clients.told.live(str(campaign.id))) == clients.places
+
+
+async def test_others_hear_of_money_that_came_back_though_the_ledger_died() -> None:
+    """Nobody calls the shard that it came back to again, and the other was told before that there is no more."""
+    with quick_directory() as place:
+        async with running_machine(place, random.Random(1)) as machine:
+            clients = LeaseRound(machine, "freed", 1)
+            campaign = clients.campaign()
+            await clients.outreach.put_campaign(campaign)
+            await clients.ask(campaign, [0] * clients.places)
+            live = clients.told.live(str(campaign.id))
+            mine = next(one for one in live if ROUTER.shard_of_message(one["message_id"]) == 0)
+            await clients.ask(campaign, [1])
+            machine.strikes = [Strike("reopen sent", "ledger")]
+            await clients.cancel(mine["message_id"])
+            assert not machine.strikes
+            body = clients.request("", str(campaign.id), [clients.somebody_on(1)], is_batch=False).body
+            async with asyncio.timeout(WITHIN_S):
+                while True:  # without a key, which may have its home on the other shard
+                    answer, _ = await clients.outreach.send_body(body)
+                    if msgspec.json.decode(answer)["status"] == "scheduled":
+                        break
