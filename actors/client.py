@@ -20,6 +20,7 @@ from engine._core import CHANNELS, Request
 from engine.errors import MadanSaraError, Overloaded, ShardUnavailable, StateFault
 from engine.event import Event
 from engine.event_rounds import Round, take_events
+from engine.form import JSON, Form
 from engine.model import Campaign
 from engine.rehearsal import Taken
 from engine.router import Router
@@ -105,23 +106,24 @@ class AsyncOutreach:
 
     # ---- decisions --------------------------------------------------------------------------------------
 
-    async def send_batch_body(self, body: bytes) -> tuple[bytes, list[tuple[str, str, int]]]:
-        """Decides the body of `POST /send-batch`: the answer's JSON, and (status, channel or reason, count).
+    async def send_batch_body(self, body: bytes, form: Form = JSON) -> tuple[bytes, list[tuple[str, str, int]]]:
+        """Decides the body of `POST /send-batch`: the answer in its form, and (status, channel or reason, count).
 
         A dry run counts nothing. Recipients whose shard fails are `unavailable`. Raises `RequestError`,
         `UnknownCampaign`, `Overloaded`.
         """
-        request = await asyncio.to_thread(self._router.parse_batch, body)
+        request = await asyncio.to_thread(self._router.parse_batch, body, form)
         with self._places(request.shards):
             now = await self.now()
             if not request.shards:
                 await self._standing(request.campaign_id)
             if request.dry_run:
-                return await asyncio.to_thread(request.render_batch, await self._rehearse(request, now), None), []
+                answers = await self._rehearse(request, now)
+                return await asyncio.to_thread(form.render, request, answers, None), []
             outcomes = await asyncio.gather(*(self._decide_for(request, shard, now) for shard in request.shards))
         answers = dict(zip(request.shards, outcomes, strict=True))
-        text = await asyncio.to_thread(request.render_batch, answers, f"b-{uuid.uuid4().hex}")
-        return text, request.tally(answers)
+        rendered = await asyncio.to_thread(form.render, request, answers, f"b-{uuid.uuid4().hex}")
+        return rendered, request.tally(answers)
 
     async def send_body(self, body: bytes) -> tuple[bytes, list[tuple[str, str, int]]]:
         """As `send_batch_body`, of `POST /send`. Sends that arrive together share a call.

@@ -22,6 +22,7 @@ from actors.standing import ClaimedPart, Opening
 from engine._core import Request
 from engine.claim import Begun, Claim
 from engine.errors import MadanSaraError, ShardUnavailable
+from engine.form import JSON, Form
 from engine.orchestrator import ClaimedAnswer
 from engine.router import Router
 
@@ -34,7 +35,7 @@ Tally = list[tuple[str, str, int]]
 
 
 class Key(NamedTuple):
-    """An Idempotency-Key, and the path that it came to."""
+    """An Idempotency-Key, and the path that it came to, with whatever else beside the body it is bound to."""
 
     text: str
     path: str
@@ -44,7 +45,7 @@ class Dry(NamedTuple):
     """How dry runs are answered: they change nothing, so there is nothing to keep under a key."""
 
     send: Callable[[bytes], Awaitable[tuple[bytes, Tally]]]
-    send_batch: Callable[[bytes], Awaitable[tuple[bytes, Tally]]]
+    send_batch: Callable[[bytes, Form], Awaitable[tuple[bytes, Tally]]]
 
 
 class KeyedAnswer(NamedTuple):
@@ -118,15 +119,15 @@ class Keyed:
         tally = [] if replayed else tally
         return KeyedAnswer(request.render_send(kept.answer), replayed, tally)
 
-    async def send_batch_body(self, key: Key, body: bytes) -> KeyedAnswer:
-        """As `AsyncOutreach.send_batch_body`."""
-        request = await asyncio.to_thread(self._router.parse_batch, body)
+    async def send_batch_body(self, key: Key, body: bytes, form: Form = JSON) -> KeyedAnswer:
+        """As `AsyncOutreach.send_batch_body`; the form is part of the key's path."""
+        request = await asyncio.to_thread(self._router.parse_batch, body, form)
         if request.dry_run:
-            return KeyedAnswer((await self._dry.send_batch(body))[0], False, [])
+            return KeyedAnswer((await self._dry.send_batch(body, form))[0], False, [])
         async with self._one_here(key):
-            return await self._send_batch(key, body, request)
+            return await self._send_batch(key, body, request, form)
 
-    async def _send_batch(self, key: Key, body: bytes, request: Request) -> KeyedAnswer:
+    async def _send_batch(self, key: Key, body: bytes, request: Request, form: Form) -> KeyedAnswer:
         with self._places(request.shards):
             now = await self._now()
             if not request.shards:
@@ -136,9 +137,9 @@ class Keyed:
                 answers = await self._decide_batch(request, turn, now)
         after = {shard: answer.answer if answer else None for shard, answer in answers.items()}
         before = {shard: answer.before if answer else None for shard, answer in answers.items()}
-        text = await asyncio.to_thread(request.render_batch, after, turn.batch_id)
+        rendered = await asyncio.to_thread(form.render, request, after, turn.batch_id)
         replayed = after == before and None not in after.values() and not (turn.begun.first and not after)
-        return KeyedAnswer(text, replayed, _decided(request.tally(after), request.tally(before), turn.begun.first))
+        return KeyedAnswer(rendered, replayed, _decided(request.tally(after), request.tally(before), turn.begun.first))
 
     async def once(self, key: Key, body: bytes, size: int, work: Callable[[], Awaitable[bytes]]) -> tuple[bytes, bool]:
         """What `work` gave when the key came first, and whether that was before. The answer takes `size` at most."""

@@ -6,16 +6,23 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import msgspec
 
 from actors.client import AsyncOutreach
 from actors.cluster import join
+from actors.tables import ArrowTable, stream_of, table_of
+from engine.form import Form
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
 
 __all__ = ["Outreach"]
 
 T = TypeVar("T")
+
+Recipients: TypeAlias = list[dict[str, Any]] | ArrowTable
 
 
 class Outreach:
@@ -50,13 +57,29 @@ class Outreach:
         """As `send`."""
         return await asyncio.wrap_future(self._submit(self._send(campaign_id, recipient, options)))
 
-    def send_batch(self, campaign_id: str, recipients: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
-        """Decides for a list of recipients: counts, and the decisions in the order of the list."""
+    @overload
+    def send_batch(self, campaign_id: str, recipients: list[dict[str, Any]], **options: Any) -> dict[str, Any]: ...
+
+    @overload
+    def send_batch(self, campaign_id: str, recipients: ArrowTable, **options: Any) -> pyarrow.Table: ...
+
+    def send_batch(self, campaign_id: str, recipients: Recipients, **options: Any) -> Any:
+        """Decides for a list of recipients: counts, and the decisions in the order of the list.
+
+        For an Arrow table, a row a recipient with the fields as columns, the answer is a pyarrow table, a row a
+        decision; its schema's metadata has `batch_id`, `counts` and `reasons`.
+        """
         return self._submit(self._send_batch(campaign_id, recipients, options)).result()
 
+    @overload
     async def send_batch_async(
         self, campaign_id: str, recipients: list[dict[str, Any]], **options: Any
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def send_batch_async(self, campaign_id: str, recipients: ArrowTable, **options: Any) -> pyarrow.Table: ...
+
+    async def send_batch_async(self, campaign_id: str, recipients: Recipients, **options: Any) -> Any:
         """As `send_batch`."""
         return await asyncio.wrap_future(self._submit(self._send_batch(campaign_id, recipients, options)))
 
@@ -82,11 +105,15 @@ class Outreach:
         answer, _ = await self._client.send_body(body)
         return _decoded(answer)
 
-    async def _send_batch(
-        self, campaign_id: str, recipients: list[dict[str, Any]], options: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _send_batch(self, campaign_id: str, recipients: Recipients, options: dict[str, Any]) -> Any:
+        if isinstance(recipients, ArrowTable):
+            form = Form(msgspec.json.encode({"campaign_id": campaign_id, **options}), arrow_answer=True)
+            answer, _ = await self._client.send_batch_body(await asyncio.to_thread(stream_of, recipients), form)
+            return await asyncio.to_thread(table_of, answer)
         if not isinstance(recipients, list):
-            raise TypeError(f"send_batch takes a list of recipients, each a dict; not a {type(recipients).__name__}")
+            raise TypeError(
+                f"send_batch takes a list of recipients, each a dict, or a table; not a {type(recipients).__name__}"
+            )
         body = msgspec.json.encode({"campaign_id": campaign_id, "recipients": recipients, **options})
         answer, _ = await self._client.send_batch_body(body)
         return _decoded(answer)

@@ -38,7 +38,9 @@ def encoded(value: object) -> bytes:
     return msgspec.json.encode(value, enc_hook=encode_scalar)
 
 
-def answer(value: object, headers: Mapping[str, str] | None = None) -> Response[bytes]:
-    """200 with JSON: bytes as they are, anything else encoded."""
+def answer(
+    value: object, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
+) -> Response[bytes]:
+    """200 with JSON: bytes as they are, whatever they are, anything else encoded."""
     body = value if isinstance(value, bytes) else encoded(value)
-    return Response(body, media_type="application/json", status_code=200, headers=headers)
+    return Response(body, media_type=media_type, status_code=200, headers=headers)

@@ -16,6 +16,8 @@ from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 
 from api.idempotency import KEY_CHARACTERS_MAX, KEY_HEADER, REPLAYED_HEADER
+from api.media import ARROW, JSON
+from api.options import LISTS, OBJECTS
 from api.problems import MEDIA_TYPE, Problem
 from engine.scalars import scalar_schema
 
@@ -55,6 +57,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer: type[Struct] | None = None
     media_type: str = "application/json"
     problems: tuple[int, ...] = ()
+    arrow: bool = False
+    """Body and answer may be Arrow streams; beside such a body the other fields come in the query."""
     open: bool = False
     """Needs no key and takes no place among the requests under way."""
 
@@ -79,6 +83,8 @@ def build_document(routes: Iterable[BaseRoute], version: str, keyed: bool) -> di
     paths: dict[str, dict[str, Any]] = {}
     for path, method, handler, operation in found:
         paths.setdefault(path, {})[method] = _operation(path, method, handler, operation, keyed)
+        if operation.arrow and operation.body:
+            _add_arrow(paths[path][method], schemas[operation.body.__name__]["properties"])
     components: dict[str, Any] = {"schemas": schemas}
     if keyed:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -135,6 +141,21 @@ def _operation(path: str, method: str, handler: HTTPRouteHandler, operation: Ope
     if keyed and not operation.open:
         document["security"] = [{"key": []}]
     return document
+
+
+def _add_arrow(document: dict[str, Any], fields: dict[str, Any]) -> None:
+    stream = {ARROW: {"schema": {"type": "string", "contentMediaType": ARROW}}}
+    document["requestBody"]["content"] |= stream
+    document["responses"]["200"]["content"] |= stream
+    for name, schema in fields.items():
+        if name != "recipients":
+            parameter: dict[str, Any] = {"name": name, "in": "query"}
+            parameter["description"] = "Beside an Arrow stream, and only there."
+            if name in OBJECTS:
+                parameter |= {"content": {JSON: {"schema": schema}}}
+            else:
+                parameter |= {"schema": schema} | ({"style": "form", "explode": False} if name in LISTS else {})
+            document["parameters"].append(parameter)
 
 
 def _answer(operation: Operation) -> dict[str, Any]:

@@ -10,12 +10,15 @@ from litestar.params import FromPath
 from actors.keyed import KeyedAnswer
 from api.context import AnyRequest, answer, intake_of, outreach_of
 from api.idempotency import REPLAYED, key_of
+from api.media import ARROW, JSON, answers_arrow, brings_arrow
 from api.metrics import count_decisions
 from api.openapi import describe
+from api.options import options_of
 from api.shapes import BatchAnswer, BatchBody, Decision, EventsAnswer, EventsBody, Message, SendBody
 from engine._core import EVENT_STATUSES
 from engine.errors import RequestError
 from engine.event import Event, decode_events
+from engine.form import Form
 
 __all__ = ["HANDLERS"]
 
@@ -38,21 +41,32 @@ async def send(request: AnyRequest) -> Response[bytes]:
 @post(
     "/send-batch",
     status_code=200,
-    **describe("send_batch", body=BatchBody, answer=BatchAnswer, problems=(404,)),
+    **describe("send_batch", body=BatchBody, answer=BatchAnswer, problems=(404,), arrow=True),
 )
 async def send_batch(request: AnyRequest) -> Response[bytes]:
     """Decides on up to 100,000 recipients, in order.
 
     What is wrong with one leaves the others alone: its decision is invalid and names the fault. A dry run decides
-    everything and changes nothing.
+    everything and changes nothing. Recipients may come as an Arrow stream, a row each with the fields as columns; the
+    other fields are then in the query. Decisions are answered as an Arrow stream, a row each, where Accept prefers it,
+    or has no preference and the request was one; batch_id, counts and reasons are in the metadata of its schema.
     """
     key = key_of(request)
-    body = await intake_of(request).read_json(request)
+    arrow_answer = answers_arrow(request)
+    if brings_arrow(request):
+        form = Form(options_of(request.scope["query_string"]), arrow_answer)
+        body = await intake_of(request).read(request)
+    else:
+        form = Form(arrow_answer=arrow_answer)
+        body = await intake_of(request).read_json(request)
+    media_type = ARROW if arrow_answer else JSON
     if key is not None:
-        return _kept(await outreach_of(request).keyed.send_batch_body(key, body))
-    decisions, tally = await outreach_of(request).send_batch_body(body)
+        if form != Form():  # what is in JSON only is bound as ever
+            key = key._replace(path=f"{key.path}?{request.scope['query_string'].decode('latin-1')} {media_type}")
+        return _kept(await outreach_of(request).keyed.send_batch_body(key, body, form), media_type)
+    decisions, tally = await outreach_of(request).send_batch_body(body, form)
     count_decisions(tally)
-    return answer(decisions)
+    return answer(decisions, media_type=media_type)
 
 
 @get("/messages/{message_id:str}", **describe("get_message", answer=Message, problems=(404,)))
@@ -111,9 +125,9 @@ async def post_events(request: AnyRequest) -> Response[bytes]:
     return answer({"results": results}, REPLAYED if replayed else None)
 
 
-def _kept(kept: KeyedAnswer) -> Response[bytes]:
+def _kept(kept: KeyedAnswer, media_type: str = JSON) -> Response[bytes]:
     count_decisions(kept.decided)
-    return answer(kept.body, REPLAYED if kept.replayed else None)
+    return answer(kept.body, REPLAYED if kept.replayed else None, media_type)
 
 
 def _message(message: dict[str, Any] | None) -> Response[bytes]:

@@ -76,6 +76,15 @@ class RequestParser:
     def parse_batch(self, body: bytes) -> Request:
         """The body of `POST /send-batch`. Wrong recipients are marked in the request, not refused."""
 
+    def parse_arrow_batch(self, options: bytes, stream: bytes) -> Request:
+        """A batch whose recipients are an Arrow IPC stream, a row each; `options` is a JSON object of all other fields.
+
+        Columns are named as a recipient's fields: `id`, `customer_type`, `timezone`, `device` of text (utf8,
+        large_utf8, utf8_view, or a dictionary of these), `contacts` a struct of text by channel, `preferences` a struct
+        of `channels` and `opt_out`, lists of text, and `quiet_hours`, a struct of `start` and `end`. All but `id` may
+        be missing; null, and a column of type null, is a field left out. 400 for a column that is none (its path begins
+        with /schema), and for a stream that is damaged, cut short, compressed, or has deltas of dictionaries."""
+
     def parse_send(self, body: bytes) -> Request:
         """The body of `POST /send`: a request of one valid recipient."""
 
@@ -112,6 +121,15 @@ class Request:
 
     def render_batch(self, answers: Mapping[int, bytes | None], batch_id: str | None) -> bytes:
         """The JSON that `POST /send-batch` answers, results in the order of the input."""
+
+    def render_arrow_batch(self, answers: Mapping[int, bytes | None], batch_id: str | None) -> bytes:
+        """The same as an Arrow IPC stream of one record batch, a row a decision, in the order of the input.
+
+        Columns: `message_id`, `recipient_id`, `scheduled_local` utf8; `status`, `reason`, `detail`, `channel` utf8 in
+        int8 dictionaries; `scheduled_at`, `next_eligible_at` timestamp[s, UTC]; `fallback_chain`, `warnings`
+        list<utf8>; `cost` decimal128(18, 6); `confidence` float64; `errors` list<struct<path: utf8, message: utf8>>;
+        where explained, `explanation`, JSON as utf8. What does not apply is null. The schema's metadata has `batch_id`
+        (unless None), and `counts` and `reasons` as JSON."""
 
     def render_send(self, answer: bytes | None) -> bytes:
         """The JSON of the one decision that `POST /send` answers."""

@@ -8,6 +8,7 @@ recipient, and hands each shard one buffer of columns; no Python object per reci
 from __future__ import annotations
 
 from engine._core import Request, RequestParser, message_shard, slot_of
+from engine.form import JSON, Form
 from kernels import ZONE_NAMES
 
 __all__ = ["Router"]
@@ -20,8 +21,10 @@ class Router:
         self.shards = shards
         self._parser = RequestParser(ZONE_NAMES, shards)
 
-    def parse_batch(self, body: bytes) -> Request:
+    def parse_batch(self, body: bytes, form: Form = JSON) -> Request:
         """The body of `POST /send-batch`, placed. Raises `RequestError` (400, 413)."""
+        if form.options is not None:
+            return self._parser.parse_arrow_batch(form.options, body)
         return self._parser.parse_batch(body)
 
     def parse_send(self, body: bytes) -> Request:

@@ -2,8 +2,9 @@
 
 docs/orchestrator-guide.md is read from top to bottom. A heading of the third level begins an empty engine. A block
 `http` is a request; the block `json` after it shows its answer, or the part of it that matters: every key that is
-shown must be there with this value. A block `sums` has lines `expression = value`. A number in the running text must
-occur in a block or table of its section, or among the defaults, or be named below with the constant it comes from.
+shown must be there with this value. A block `sums` has lines `expression = value`, and the block `python` is run by
+tests/actors/test_client.py. A number in the running text must occur in a block or table of its section, or among the
+defaults, or be named below with the constant it comes from.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def test_the_engine_answers_what_is_shown(name: str) -> None:
 
 def test_every_answer_that_is_shown_follows_a_request() -> None:
     kinds = [kind for kind, _ in BLOCK.findall(GUIDE)]
-    assert set(kinds) <= {"http", "json", "sums", "text", "sh", "toml"}
+    assert set(kinds) <= {"http", "json", "sums", "text", "sh", "toml", "python"}
     for before, kind in pairwise(kinds):
         assert kind != "json" or before == "http"
 

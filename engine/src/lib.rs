@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admission;
 pub mod answer;
+pub mod arrow;
 pub mod budget_manager;
 pub mod campaign;
 pub mod columns;

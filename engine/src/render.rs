@@ -3,13 +3,13 @@
 use crate::address::warning;
 use crate::answer::{Decision, unpack_channels};
 use crate::instant::{write_local, write_utc};
-use crate::replies::{Outcome, Replies, Verdict};
+use crate::replies::{Counts, Outcome, Replies, Verdict};
 use crate::request::{Invalid, Request};
 use crate::words::{CHANNELS, Channel, ChannelMask, REASONS, Reason, channels_of};
 
-const UNAVAILABLE_DETAIL: &str =
+pub const UNAVAILABLE_DETAIL: &str =
     "The shard that keeps this recipient is recovering; repeat the request to have it decided.";
-const INVALID_DETAIL: &str = "The recipient is not valid: errors names each fault.";
+pub const INVALID_DETAIL: &str = "The recipient is not valid: errors names each fault.";
 
 /// About how long a decision is in JSON.
 const DECISION_BYTES: usize = 400;
@@ -25,7 +25,20 @@ pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Ve
         Some(batch_id) => write_text(batch_id, &mut out),
         None => out.extend_from_slice(b"null"),
     }
-    out.extend_from_slice(b",\"counts\":{\"scheduled\":");
+    out.extend_from_slice(b",\"counts\":");
+    out.extend_from_slice(&self::counts(&counts));
+    out.extend_from_slice(b",\"reasons\":");
+    out.extend_from_slice(&reasons(&counts));
+    out.extend_from_slice(b",\"results\":[");
+    let explain = request.header.explain;
+    write_list(replies.verdicts(request), &mut out, |verdict, out| write_verdict(&verdict, explain, out));
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// How many decisions have each status; `unavailable` only where there are any.
+pub fn counts(counts: &Counts) -> Vec<u8> {
+    let mut out = b"{\"scheduled\":".to_vec();
     write_integer(counts.scheduled.iter().sum::<u32>(), &mut out);
     out.extend_from_slice(b",\"blocked\":");
     write_integer(counts.blocked.iter().sum::<u32>(), &mut out);
@@ -35,17 +48,20 @@ pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Ve
         out.extend_from_slice(b",\"unavailable\":");
         write_integer(counts.unavailable, &mut out);
     }
-    out.extend_from_slice(b"},\"reasons\":{");
+    out.push(b'}');
+    out
+}
+
+/// How many are blocked for each reason that occurs.
+pub fn reasons(counts: &Counts) -> Vec<u8> {
+    let mut out = vec![b'{'];
     let given = REASONS.iter().zip(counts.blocked).filter(|(_, count)| *count > 0);
     write_list(given, &mut out, |(reason, count), out| {
         write_word(reason, out);
         out.push(b':');
         write_integer(count, out);
     });
-    out.extend_from_slice(b"},\"results\":[");
-    let explain = request.header.explain;
-    write_list(replies.verdicts(request), &mut out, |verdict, out| write_verdict(&verdict, explain, out));
-    out.extend_from_slice(b"]}");
+    out.push(b'}');
     out
 }
 
@@ -105,7 +121,11 @@ fn write_scheduled(id: &str, channel: Channel, decision: &Decision, out: &mut Ve
     out.extend_from_slice(b"{\"message_id\":");
     match decision.message_id {
         0 => out.extend_from_slice(b"null"),
-        number => write_message_id(number, out),
+        number => {
+            out.push(b'"');
+            write_message_id(number, out);
+            out.push(b'"');
+        }
     }
     out.extend_from_slice(b",\"recipient_id\":");
     write_text(id, out);
@@ -223,10 +243,10 @@ fn hex_digit(number: u8) -> u8 {
 }
 
 /// `m-` and 16 hexadecimal digits.
-fn write_message_id(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"m-");
-    out.extend(number.to_be_bytes().iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(*byte)]));
-    out.push(b'"');
+pub fn write_message_id(number: u64, out: &mut Vec<u8>) {
+    let digit = |place: usize| hex_digit((number >> (60 - 4 * place)) as u8);
+    out.extend_from_slice(b"m-");
+    out.extend_from_slice(&std::array::from_fn::<u8, 16, _>(digit));
 }
 
 fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {

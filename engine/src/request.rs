@@ -1,12 +1,13 @@
-//! A request: from the body of a batch, a single send or a profile to the parts of the shards.
+//! A request: from the body of a batch, a single send or a profile, in JSON or Arrow, to the parts of the shards.
 
 use jiter::Peek;
 
+use crate::arrow;
 use crate::fault::{ERRORS_MAX, Errors, Fault, FieldError, path_of};
 use crate::json::{Broken, Cursor, utf8};
 use crate::options::Setting;
 use crate::part::{Header, Part, Recipients};
-use crate::recipient::{self, ID_TAKES, REQUIRED, Recipient, TWICE, Zones, is_id};
+use crate::recipient::{self, ID_TAKES, NO_FIELD, REQUIRED, Recipient, TWICE, Zones, is_id};
 use crate::slot::{hash_of, shard_of, slot_of};
 use crate::words::ChannelMask;
 
@@ -15,6 +16,8 @@ pub const RECIPIENTS_MAX: usize = 100_000;
 
 /// How many one may have whose decisions are explained: an explanation is many times as long as a decision.
 const EXPLAINED_MAX: usize = 1_000;
+
+const EXPLAIN_TAKES: &str = "takes true for up to 1,000 recipients";
 
 /// The shard of a recipient that goes to none.
 const NO_SHARD: u32 = u32::MAX;
@@ -96,21 +99,20 @@ impl Stop {
 enum Form {
     Batch,
     Send,
+    /// It does not: they come beside it.
+    Options,
 }
 
 impl Form {
-    fn name(self) -> &'static str {
+    fn path(self) -> &'static str {
         match self {
-            Form::Batch => "recipients",
-            Form::Send => "recipient",
+            Form::Batch | Form::Options => "/recipients",
+            Form::Send => "/recipient",
         }
     }
 
-    fn path(self) -> &'static str {
-        match self {
-            Form::Batch => "/recipients",
-            Form::Send => "/recipient",
-        }
+    fn has_recipients_as(self, name: &str) -> bool {
+        self != Form::Options && self.path().strip_prefix('/') == Some(name)
     }
 }
 
@@ -127,7 +129,7 @@ impl Key {
     fn of(form: Form, name: &str) -> Self {
         match Setting::from_name(name) {
             Some(setting) => Key::Setting(setting),
-            None if name == form.name() => Key::Recipients,
+            None if form.has_recipients_as(name) => Key::Recipients,
             None => Key::Other(name.to_owned()),
         }
     }
@@ -165,6 +167,20 @@ impl Parser {
         self.whole(&mut cursor, Form::Batch).map_err(|stop| stop.into_fault(body))
     }
 
+    /// Reads a batch whose recipients are an Arrow stream; `options` is a JSON object of all else.
+    pub fn arrow_batch(&self, options: &[u8], stream: &[u8]) -> Result<Request, Fault> {
+        let mut cursor = Cursor::new(utf8(options)?);
+        let mut request = self.whole(&mut cursor, Form::Options).map_err(|stop| stop.into_fault(options))?;
+        arrow::stream::read(stream, RECIPIENTS_MAX, |batch| {
+            let recipients = arrow::recipients::Recipients::of(batch);
+            (0..batch.num_rows()).for_each(|row| self.place(recipients.get(row, &self.zones), &mut request));
+        })?;
+        if request.explains_too_many() {
+            return Err(Fault::one(400, Setting::Explain.path(), EXPLAIN_TAKES));
+        }
+        Ok(request)
+    }
+
     /// Reads the body of a single send; a wrong recipient refuses it with 422.
     pub fn send(&self, body: &[u8]) -> Result<Request, Fault> {
         let mut cursor = Cursor::new(utf8(body)?);
@@ -181,7 +197,7 @@ impl Parser {
         let mut cursor = Cursor::new(text);
         let mut read = || {
             let peek = cursor.peek()?;
-            let mut recipient = recipient::read(&mut cursor, peek, &self.zones, false)?;
+            let mut recipient = recipient::json::read(&mut cursor, peek, &self.zones, false)?;
             cursor.finish()?;
             if recipient.id.as_ref().is_some_and(|given| given != id) {
                 recipient.errors.push("/id", "takes the id of the path, or may be left out");
@@ -223,18 +239,18 @@ impl Parser {
                 _ if again => refuse(cursor, peek, &mut errors, key.path(form), TWICE)?,
                 Key::Setting(setting) => setting.read(cursor, peek, &mut request.header, &mut errors)?,
                 Key::Recipients => self.recipients(cursor, peek, form, &mut request, &mut errors)?,
-                Key::Other(_) => refuse(cursor, peek, &mut errors, key.path(form), "is not a field here")?,
+                Key::Other(_) => refuse(cursor, peek, &mut errors, key.path(form), NO_FIELD)?,
             }
             next = cursor.next_key(|name| Key::of(form, name))?;
         }
         cursor.finish()?;
         for key in [Key::Setting(Setting::CampaignId), Key::Recipients] {
-            if seen & key.bit() == 0 {
+            if seen & key.bit() == 0 && (form, key.bit()) != (Form::Options, RECIPIENTS_BIT) {
                 errors.push(key.path(form), REQUIRED);
             }
         }
-        if request.header.explain && request.size() > EXPLAINED_MAX {
-            errors.push(Setting::Explain.path(), "takes true for up to 1,000 recipients");
+        if request.explains_too_many() {
+            errors.push(Setting::Explain.path(), EXPLAIN_TAKES);
         }
         if errors.is_empty() { Ok(request) } else { Err(Fault::many(400, errors.into_list()).into()) }
     }
@@ -266,7 +282,7 @@ impl Parser {
     }
 
     fn recipient(&self, cursor: &mut Cursor<'_>, peek: Peek, request: &mut Request) -> Result<(), Broken> {
-        let recipient = recipient::read(cursor, peek, &self.zones, true)?;
+        let recipient = recipient::json::read(cursor, peek, &self.zones, true)?;
         self.place(recipient, request);
         Ok(())
     }
@@ -304,6 +320,10 @@ impl Request {
     /// How many recipients it has, the invalid ones too.
     pub fn size(&self) -> usize {
         self.places.len()
+    }
+
+    fn explains_too_many(&self) -> bool {
+        self.header.explain && self.size() > EXPLAINED_MAX
     }
 
     /// The shards with at least one valid recipient.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import ray
 
@@ -19,6 +21,7 @@ from engine.event import Event
 from engine.scalars import Identifier
 from tests.actors.requests import make_recipient, put, send, send_batch
 
+GUIDE = Path(__file__).parents[2] / "docs" / "orchestrator-guide.md"
 OTHER_PROCESS = """
 import asyncio
 from actors import Outreach
@@ -108,6 +111,27 @@ async def test_the_manual_clock_is_the_clusters(outreach: AsyncOutreach, cluster
 
 async def test_every_shard_is_ready(outreach: AsyncOutreach, cluster: Cluster) -> None:
     assert await outreach.ready() == dict.fromkeys(range(len(cluster.shards)), True)
+
+
+def test_a_data_job_sends_a_table(cluster: Cluster) -> None:
+    asyncio.run(put(cluster.client(), "table", urgency="high"))
+    outreach = Outreach.connect()
+    contacts = [{"email": "ana@example.com"}, {"sms": "+15550100001"}, None]
+    table = pa.table({"id": ["table-1", "table-2", "table-3"], "contacts": contacts})
+    dry = outreach.send_batch("table", table, dry_run=True)
+    assert dry["channel"].to_pylist() == ["email", "sms", None]
+    assert b"batch_id" not in dry.schema.metadata
+    decisions = asyncio.run(outreach.send_batch_async("table", table.to_reader()))
+    assert decisions["channel"].to_pylist() == ["email", "sms", None]
+    assert outreach.status("table")["messages"]["scheduled"] == 2
+    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    asyncio.run(put(cluster.client(), "spring"))
+    names = {"pyarrow": pa, "outreach": outreach}
+    exec(example, names)
+    assert names["decisions"]["recipient_id"].to_pylist() == ["c-5", "c-6"]
+    with pytest.raises(RequestError, match="urgency"):
+        outreach.send_batch("table", table, urgency="very")
+    outreach.close()
 
 
 def test_a_data_job_sends_in_plain_calls_and_in_coroutines(cluster: Cluster) -> None:

@@ -1,14 +1,14 @@
 //! Bodies in and answers out, for the front end.
 
 use hashbrown::HashMap;
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyMapping};
 
 use crate::fault::Fault;
 use crate::replies::Replies;
-use crate::{json, render, request, slot};
+use crate::{arrow, json, render, request, slot};
 
 /// `engine.errors.RequestError` of a fault.
 fn raised(py: Python<'_>, fault: Fault) -> PyErr {
@@ -39,6 +39,11 @@ impl RequestParser {
 
     fn parse_batch(&self, py: Python<'_>, body: &[u8]) -> PyResult<Request> {
         let request = py.detach(|| self.0.batch(body)).map_err(|fault| raised(py, fault))?;
+        Ok(Request(request))
+    }
+
+    fn parse_arrow_batch(&self, py: Python<'_>, options: &[u8], stream: &[u8]) -> PyResult<Request> {
+        let request = py.detach(|| self.0.arrow_batch(options, stream)).map_err(|fault| raised(py, fault))?;
         Ok(Request(request))
     }
 
@@ -101,6 +106,19 @@ impl Request {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let answers = by_shard(answers)?;
         let rendered = py.detach(|| render::batch(&self.0, &self.replies(&answers), batch_id));
+        Ok(PyBytes::new(py, &rendered))
+    }
+
+    #[pyo3(signature = (answers, batch_id))]
+    fn render_arrow_batch<'py>(
+        &self,
+        py: Python<'py>,
+        answers: &Bound<'py, PyMapping>,
+        batch_id: Option<&str>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let answers = by_shard(answers)?;
+        let rendered = py.detach(|| arrow::decisions::batch(&self.0, &self.replies(&answers), batch_id));
+        let rendered = rendered.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         Ok(PyBytes::new(py, &rendered))
     }
 

@@ -1,5 +1,8 @@
 use super::*;
 use crate::answer::unpack_channels;
+use crate::part::{NO_QUIET_HOURS, RecipientRow};
+use crate::recipient::ERRORS_MAX;
+use crate::words::{CustomerType, Device, OPT_OUT_ALL};
 
 fn zones() -> Zones {
     ["Africa/Abidjan", "America/Port-au-Prince"].map(str::to_owned).into_iter().zip(0..).collect()
