@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 PREFIX = "/api/v1/outreach"
-JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+JSON = "application/json"
 TIMEOUT_S = 60
 
 
@@ -26,10 +26,11 @@ class Connection:
         self._http = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
         self.seconds = 0.0
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """The body of a 2xx answer; raises Refused for any other. `path` starts at the root."""
+    def request(self, method: str, path: str, body: bytes | None = None, media_type: str = JSON) -> bytes:
+        """The body of a 2xx answer, of the same media type; raises Refused for any other. `path` starts at the root."""
+        headers = {} if body is None else {"Content-Type": media_type, "Accept": media_type}
         began = perf_counter()
-        self._http.request(method, path, body=body, headers=JSON if body is not None else {})
+        self._http.request(method, path, body=body, headers=headers)
         response = self._http.getresponse()
         answer = response.read()
         self.seconds = perf_counter() - began
@@ -46,9 +47,9 @@ class Connection:
         """A PUT under the prefix."""
         self.request("PUT", PREFIX + path, json.dumps(body).encode())
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, media_type: str = JSON) -> bytes:
         """A POST under the prefix; the raw answer."""
-        return self.request("POST", PREFIX + path, body)
+        return self.request("POST", PREFIX + path, body, media_type)
 
     def set_clock(self, now: str) -> None:
         """Moves the manual clock."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from bench.http_batch_json import BATCH, BATCHES, REPEATS, measure
+from bench.batches import BATCH, BATCHES, REPEATS, measure
 from bench.load import IN_FLIGHT
 from bench.result import Result
 from bench.server import Server

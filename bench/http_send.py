@@ -1,4 +1,4 @@
-"""`/send` at 200 a second: how long a person waits for one decision."""
+"""`/send` at 1,000 a second: how long a person waits for one decision."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.population import recipient_name, send_body
 from bench.result import AnswersWrong, Result
 from bench.server import Server
 
-PER_SECOND = 200
+PER_SECOND = 1_000
 WARM_UP_S = 3
 MEASURED_S = 15
-P99_TARGET_MS = 100
+P99_TARGET_MS = 25
 CAMPAIGN = "newsletter"
 
 
@@ -40,9 +40,9 @@ def http_send() -> Result:
         headline=f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, longest {latency['max']:.1f} ms, "
         f"{answers.achieved_per_s:.0f} answered a second, "
         f"{failures} failures" + (f", the first: {answers.failures[0]}" if failures else ""),
-        target=f"p99 under {P99_TARGET_MS} ms",
-        reached=latency["p99"] < P99_TARGET_MS and failures == 0,
-        method=f"open loop, {PER_SECOND} a second for {MEASURED_S} s after {WARM_UP_S} s of warm-up, one new person "
+        target=f"p99 of {P99_TARGET_MS} ms, no failures",
+        reached=latency["p99"] <= P99_TARGET_MS and failures == 0,
+        method=f"open loop, {PER_SECOND:,} a second for {MEASURED_S} s after {WARM_UP_S} s of warm-up, one new person "
         f"a request; latency from the instant a request is due; {answers.connections} connections",
         figures={
             "p50_ms": latency["p50"],

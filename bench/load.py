@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
+from bench.batch_form import Ask
 from bench.connection import Connection
 from bench.server import Server
 
@@ -29,16 +30,16 @@ class Load:
         for connection in self._connections:
             connection.close()
 
-    def send(self, bodies: Sequence[bytes]) -> tuple[float, list[bytes]]:
-        """Seconds from the first byte sent to the last received, and the answers in the order of the bodies.
+    def send(self, asks: Sequence[Ask]) -> tuple[float, list[bytes]]:
+        """Seconds from the first byte sent to the last received, and the answers in the order of the asks.
 
         The connections are open before and closed after: a server ends those that are idle between two rounds.
         """
-        answers: list[bytes] = [b""] * len(bodies)
+        answers: list[bytes] = [b""] * len(asks)
 
         def work(lane: int) -> None:
-            for index in range(lane, len(bodies), IN_FLIGHT):
-                answers[index] = self._connections[lane].post("/send-batch", bodies[index])
+            for index in range(lane, len(asks), IN_FLIGHT):
+                answers[index] = self._connections[lane].post(*asks[index])
 
         for connection in self._connections:
             connection.open()

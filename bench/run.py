@@ -11,14 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.checkpoint import checkpoint
 from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
 from bench.durability import durability
 from bench.engine_decisions import engine_decisions
-from bench.http_batch_json import http_batch_json
+from bench.http_batch import http_batch_arrow, http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
-from bench.peers.comparison import peers
+from bench.memory import memory
+from bench.peers.comparison import EXTRA, peers
 from bench.report import wide_console
 from bench.restart import restart
 from bench.result import AnswersWrong, Result
@@ -27,8 +29,11 @@ from bench.server import ServerFailed
 BENCHMARKS: dict[str, Callable[[], Result]] = {
     "http_send": http_send,
     "http_batch_json": http_batch_json,
+    "http_batch_arrow": http_batch_arrow,
     "engine": engine_decisions,
     "durability": durability,
+    "memory": memory,
+    "checkpoint": checkpoint,
     "restart": restart,
     "peers": peers,
 }
@@ -55,6 +60,8 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
                 results.append(BENCHMARKS[name]())
         except (AnswersWrong, Refused, ServerFailed, OSError) as error:
             raise click.ClickException(f"{name}: {error}") from error
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"{name}: the package {error.name} is missing: {EXTRA}") from error
     _show(results, machine, console)
     write_figures(json_file, {"machine": machine.as_dict(), **{result.name: result.as_dict() for result in results}})
     if any(result.reached is False for result in results):

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import msgspec
 
 from bench.answers import BatchAnswer, check_batch
+from bench.batch_form import Ask
 from bench.load import Load
 from bench.machine import cores
 from bench.peers.echo import EchoServer
@@ -32,13 +33,13 @@ class EchoRun:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def ask(self, bodies: Sequence[bytes], firsts: Sequence[int], size: int) -> None:
-        """One round: each body has the `size` people from its first on. Raises `AnswersWrong`."""
-        seconds, answers = self._load.send(bodies)
+    def ask(self, asks: Sequence[Ask], firsts: Sequence[int], size: int) -> None:
+        """One round: each asks for the `size` people from its first on. Raises `AnswersWrong`."""
+        seconds, answers = self._load.send(asks)
         for first, raw in zip(firsts, answers, strict=True):
             answer = msgspec.json.decode(raw, type=BatchAnswer)
             check_batch(answer, first, size)
             if answer.counts["scheduled"] != size:
                 raise AnswersWrong("the echo did not give everyone its one answer")
-        self.rates.append(len(bodies) * size / seconds)
+        self.rates.append(len(asks) * size / seconds)
         self.bytes_an_answer = len(answers[0])

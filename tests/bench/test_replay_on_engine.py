@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.connection import Connection
+from bench.connection import JSON, Connection
 from bench.journey import Journey
 from bench.replay import Replay
 from bench.summary import run_checks, summary
@@ -27,7 +27,7 @@ class InProcess(Connection):
     def put(self, path: str, body: dict[str, Any]) -> None:
         self._engine.put_campaign(body, path.removeprefix("/campaigns/"))
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, media_type: str = JSON) -> bytes:
         if path == "/send-batch":
             return self._engine.send_batch_json(body, self._now)
         answer = self._engine.events(body, self._now) if path == "/events" else self._engine.send(body, self._now)

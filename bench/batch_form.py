@@ -1,0 +1,122 @@
+"""The forms of a batch: how the same people are asked about in JSON and in Arrow, and how their answers are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import urlencode
+
+import msgspec
+
+from bench.answers import BatchAnswer, Decision
+from bench.population import batch_body, people, recipient
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
+
+__all__ = ["ARROW", "JSON", "Ask", "BatchForm"]
+
+CHANNELS = ("email", "sms", "whatsapp", "instagram", "facebook")
+
+
+class Ask(NamedTuple):
+    """A POST: its path under the prefix, its body, and the media type of both body and answer."""
+
+    path: str
+    body: bytes
+    media_type: str
+
+
+class BatchForm(Protocol):
+    """One of the two."""
+
+    def people(self, first: int, size: int) -> bytes:
+        """The people `first` to `first + size - 1`, encoded once for all asks."""
+
+    def ask(self, campaign_id: str, dedup_key: str, people: bytes) -> Ask:
+        """A `/send-batch` request for them."""
+
+    def read(self, answer: bytes) -> BatchAnswer:
+        """Its answer."""
+
+
+class JsonForm:
+    """See `BatchForm`."""
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(BatchAnswer)
+
+    def people(self, first: int, size: int) -> bytes:
+        return people(first, size)
+
+    def ask(self, campaign_id: str, dedup_key: str, people: bytes) -> Ask:
+        return Ask("/send-batch", batch_body(campaign_id, dedup_key, people), "application/json")
+
+    def read(self, answer: bytes) -> BatchAnswer:
+        return self._decoder.decode(answer)
+
+
+class ArrowForm:
+    """See `BatchForm`. pyarrow writes plain texts, as it has them from a Parquet file, and reads the answers."""
+
+    def people(self, first: int, size: int) -> bytes:
+        arrow = _pyarrow()
+        rows = [recipient(number) for number in range(first, first + size)]
+        batch = arrow.RecordBatch.from_pylist(rows, schema=_schema())
+        sink = arrow.BufferOutputStream()
+        with arrow.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        stream: bytes = sink.getvalue().to_pybytes()
+        return stream
+
+    def ask(self, campaign_id: str, dedup_key: str, people: bytes) -> Ask:
+        options = urlencode({"campaign_id": campaign_id, "dedup_key": dedup_key})
+        return Ask(f"/send-batch?{options}", people, "application/vnd.apache.arrow.stream")
+
+    def read(self, answer: bytes) -> BatchAnswer:
+        with _pyarrow().ipc.open_stream(answer) as reader:
+            table = reader.read_all()
+        table.validate(full=True)
+        counts, reasons = (msgspec.json.decode(table.schema.metadata[name]) for name in (b"counts", b"reasons"))
+        columns = [_texts(table, name) for name in Decision.__struct_fields__]
+        decisions = zip(*columns, strict=True)
+        return msgspec.convert(
+            {
+                "counts": counts,
+                "reasons": reasons,
+                "results": [dict(zip(Decision.__struct_fields__, row, strict=True)) for row in decisions],
+            },
+            BatchAnswer,
+        )
+
+
+def _texts(table: pyarrow.Table, name: str) -> Sequence[Any]:
+    """A column as JSON would have it, but for instants."""
+    values: Sequence[Any] = table[name].to_pylist()
+    return [None if value is None else str(value) for value in values] if name == "cost" else values
+
+
+@cache
+def _schema() -> pyarrow.Schema:
+    arrow = _pyarrow()
+    text = arrow.string()
+    quiet_hours = arrow.struct([("start", text), ("end", text)])
+    preferences = [("channels", arrow.list_(text)), ("opt_out", arrow.list_(text)), ("quiet_hours", quiet_hours)]
+    return arrow.schema(
+        [
+            *((name, text) for name in ("id", "customer_type", "timezone", "device")),
+            ("contacts", arrow.struct([(channel, text) for channel in CHANNELS])),
+            ("preferences", arrow.struct(preferences)),
+        ]
+    )
+
+
+def _pyarrow() -> Any:
+    import pyarrow.ipc  # type: ignore[import-untyped]  # noqa: PLC0415 - of an extra
+
+    return pyarrow
+
+
+JSON = JsonForm()
+ARROW = ArrowForm()
