@@ -21,7 +21,7 @@ from actors.gather import Call, Gatherer
 from actors.standing import ClaimedPart, Opening
 from engine._core import Request
 from engine.claim import Begun, Claim
-from engine.errors import MadanSaraError, ShardUnavailable
+from engine.errors import MadanSaraError, RequestError, ShardUnavailable
 from engine.form import JSON, Form
 from engine.orchestrator import ClaimedAnswer
 from engine.router import Router
@@ -31,6 +31,8 @@ __all__ = ["Dry", "Key", "Keyed", "KeyedAnswer"]
 POLL_PAUSE_S = 0.02
 """Before a home is asked again whether the first is done."""
 
+KEY_CHARACTERS_MAX = 255
+
 Tally = list[tuple[str, str, int]]
 
 
@@ -39,6 +41,15 @@ class Key(NamedTuple):
 
     text: str
     path: str
+
+    @classmethod
+    def checked(cls, text: str, path: str, name: str) -> Key:
+        """One that somebody gave as `name`. Raises `RequestError` (400)."""
+        if not 1 <= len(text) <= KEY_CHARACTERS_MAX:
+            raise RequestError(400, f"{name} takes 1 to {KEY_CHARACTERS_MAX} characters; this one has {len(text)}.")
+        if not all("!" <= character <= "~" for character in text):
+            raise RequestError(400, f"{name} takes visible ASCII characters only, no blanks among them.")
+        return cls(text, path)
 
 
 class Dry(NamedTuple):

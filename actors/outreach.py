@@ -12,8 +12,9 @@ import msgspec
 
 from actors.client import AsyncOutreach
 from actors.cluster import join
+from actors.keyed import Key
 from actors.tables import ArrowTable, stream_of, table_of
-from engine.form import Form
+from engine.form import JSON, Form
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
@@ -33,8 +34,10 @@ class Outreach:
     {'message_id': 'm-…', 'status': 'scheduled', …}
 
     Options are the fields of the request beside its recipients, such as `urgency`, `channels`, `send_at`; answers
-    are as over HTTP. Raises `engine.errors.MadanSaraError`, which has the HTTP status that it would be. The work is
-    done on an event loop of its own, so the coroutines may be awaited on any other.
+    are as over HTTP. With `idempotency_key` whoever asks again, about the same people with the same options, is
+    answered the same again, from any process; only those who were unavailable are decided then. Raises
+    `engine.errors.MadanSaraError`, which has the HTTP status that it would be. The work is done on an event loop of its
+    own, so the coroutines may be awaited on any other.
     """
 
     def __init__(self, client: AsyncOutreach) -> None:
@@ -101,22 +104,39 @@ class Outreach:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _send(self, campaign_id: str, recipient: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+        key = _taken_key(options, "send")
         body = msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient, **options})
-        answer, _ = await self._client.send_body(body)
-        return _decoded(answer)
+        if key is not None:
+            return _decoded((await self._client.keyed.send_body(key, body)).body)
+        return _decoded((await self._client.send_body(body))[0])
 
     async def _send_batch(self, campaign_id: str, recipients: Recipients, options: dict[str, Any]) -> Any:
+        key = _taken_key(options, "send_batch")
         if isinstance(recipients, ArrowTable):
+            body = await asyncio.to_thread(stream_of, recipients)
             form = Form(msgspec.json.encode({"campaign_id": campaign_id, **options}), arrow_answer=True)
-            answer, _ = await self._client.send_batch_body(await asyncio.to_thread(stream_of, recipients), form)
-            return await asyncio.to_thread(table_of, answer)
+            if (
+                key is not None and form.options is not None
+            ):  # which the body does not have, so the key is bound to both
+                key = key._replace(path=f"{key.path} {form.options.decode()}")
+            return await asyncio.to_thread(table_of, await self._answer(key, body, form))
         if not isinstance(recipients, list):
             raise TypeError(
                 f"send_batch takes a list of recipients, each a dict, or a table; not a {type(recipients).__name__}"
             )
         body = msgspec.json.encode({"campaign_id": campaign_id, "recipients": recipients, **options})
-        answer, _ = await self._client.send_batch_body(body)
-        return _decoded(answer)
+        return _decoded(await self._answer(key, body, JSON))
+
+    async def _answer(self, key: Key | None, body: bytes, form: Form) -> bytes:
+        if key is not None:
+            return (await self._client.keyed.send_batch_body(key, body, form)).body
+        return (await self._client.send_batch_body(body, form))[0]
+
+
+def _taken_key(options: dict[str, Any], path: str) -> Key | None:
+    """Takes the key out of the options. Raises `RequestError` (400) for one that is none."""
+    text = options.pop("idempotency_key", None)
+    return None if text is None else Key.checked(text, path, "idempotency_key")
 
 
 def _decoded(text: bytes) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from actors.keyed import Key
 from api.context import AnyRequest
 from engine.errors import RequestError
 
-__all__ = ["KEY_CHARACTERS_MAX", "KEY_HEADER", "REPLAYED", "REPLAYED_HEADER", "key_of"]
+__all__ = ["KEY_HEADER", "REPLAYED", "REPLAYED_HEADER", "key_of"]
 
 KEY_HEADER = "Idempotency-Key"
-KEY_CHARACTERS_MAX = 255
 REPLAYED_HEADER = "Idempotent-Replayed"
 REPLAYED = {REPLAYED_HEADER: "true"}
 
@@ -22,8 +21,4 @@ def key_of(request: AnyRequest) -> Key | None:
     if len(given) > 1:
         raise RequestError(400, f"A request takes one {KEY_HEADER}; this one has {len(given)}.")
     (text,) = given
-    if not 1 <= len(text) <= KEY_CHARACTERS_MAX:
-        raise RequestError(400, f"{KEY_HEADER} takes 1 to {KEY_CHARACTERS_MAX} characters; this one has {len(text)}.")
-    if not all("!" <= character <= "~" for character in text):
-        raise RequestError(400, f"{KEY_HEADER} takes visible ASCII characters only, no blanks among them.")
-    return Key(text, request.scope["path"])
+    return Key.checked(text, request.scope["path"], KEY_HEADER)

@@ -15,7 +15,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 
-from api.idempotency import KEY_CHARACTERS_MAX, KEY_HEADER, REPLAYED_HEADER
+from actors.keyed import KEY_CHARACTERS_MAX
+from api.idempotency import KEY_HEADER, REPLAYED_HEADER
 from api.media import ARROW, JSON
 from api.options import LISTS, OBJECTS
 from api.problems import MEDIA_TYPE, Problem

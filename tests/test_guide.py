@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.idempotency import KEY_CHARACTERS_MAX
+from actors.keyed import KEY_CHARACTERS_MAX
 from api.shapes import SendBody
 from engine import Engine
 from engine._core import CHANNELS, REASONS

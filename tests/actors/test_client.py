@@ -134,6 +134,31 @@ def test_a_data_job_sends_a_table(cluster: Cluster) -> None:
     outreach.close()
 
 
+def test_a_data_job_may_ask_again(cluster: Cluster) -> None:
+    asyncio.run(put(cluster.client(), "again", urgency="high"))
+    outreach, other = Outreach.connect(), Outreach.connect()
+    table = pa.table(
+        {"id": ["again-1", "again-2"], "contacts": [{"email": "ana@example.com"}, {"sms": "+15550100001"}]}
+    )
+    first = outreach.send_batch("again", table, idempotency_key="table-1")
+    assert first["status"].to_pylist() == ["scheduled", "scheduled"]
+    assert other.send_batch("again", table, idempotency_key="table-1").equals(first)
+    assert outreach.send_batch("again", table)["reason"].to_pylist() == ["duplicate", "duplicate"]
+    with pytest.raises(RequestError) as refused:
+        outreach.send_batch("again", table, idempotency_key="table-1", urgency="low")
+    assert refused.value.status == 422
+    people = [make_recipient("again-3", "email")]
+    listed = outreach.send_batch("again", people, idempotency_key="list-1")
+    assert other.send_batch("again", people, idempotency_key="list-1") == listed
+    one = outreach.send("again", make_recipient("again-4", "email"), idempotency_key="one-1")
+    assert other.send("again", make_recipient("again-4", "email"), idempotency_key="one-1") == one
+    with pytest.raises(RequestError, match="idempotency_key"):
+        outreach.send("again", make_recipient("again-4", "email"), idempotency_key="")
+    assert outreach.status("again")["messages"]["scheduled"] == 4
+    outreach.close()
+    other.close()
+
+
 def test_a_data_job_sends_in_plain_calls_and_in_coroutines(cluster: Cluster) -> None:
     asyncio.run(put(cluster.client(), "job", urgency="high"))
     outreach = Outreach.connect()
