@@ -15,7 +15,7 @@ import hashlib
 import sys
 from typing import TYPE_CHECKING
 
-import pyarrow.compute
+import pyarrow.compute  # type: ignore[import-untyped]
 import ray.data
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_random_exponential
 
@@ -79,4 +79,5 @@ class Decide:
 
 
 if __name__ == "__main__":
-    decide_all(*sys.argv[1:])
+    _, given_campaign, given_job, given_people, given_decisions = sys.argv
+    decide_all(given_campaign, given_job, given_people, given_decisions)
