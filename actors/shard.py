@@ -8,6 +8,7 @@ money. A part that waits is decided by what was published when it began.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -95,6 +96,7 @@ class Shard:
         """The latest that this process heard of, in whatever life."""
         self._begin()
         replace_spare()
+        gc.freeze()  # all this stays: collections would look at it again and again, while everybody waits
 
     # ---- deciding, on the main thread -------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 from collections.abc import Callable, Iterator
 
@@ -64,6 +65,9 @@ class HttpServer(uvicorn.Server):
         """Overrides uvicorn's, to tell when it is done."""
         await super().startup(sockets)
         if not self.should_exit:
+            # What is there by now stays for good: no collection of garbage needs to look at it again, which takes long.
+            gc.collect()
+            gc.freeze()
             self._on_ready()
 
     def stop(self) -> None:

@@ -26,7 +26,8 @@ class KeyGuard:
     def __init__(self, digests: tuple[str, ...]) -> None:
         self._digests = digests
 
-    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """A coroutine, or Litestar would hand each request to a thread for it."""
         if not self._digests:
             if not is_loopback(_host_name(connection.headers.get("host", "localhost"))):
                 raise PermissionDeniedException("Without a key only requests to a loopback address are answered.")

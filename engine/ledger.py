@@ -36,7 +36,7 @@ FULL_MINUTES_MAX = 7 * 1440
 """How many full minutes on either side of one that was asked for an answer tells of, so that they are not asked for in
 vain one by one."""
 
-PLENTY = 4
+PLENTY = 10_000
 """With plenty left, a grant is up to so many times what was asked for, to save the next calls."""
 
 

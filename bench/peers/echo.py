@@ -4,13 +4,15 @@ It is what is left of `/send-batch` without a decision: the same body decoded wh
 every field encoded for each recipient. It keeps no profile, knows no caps, no gaps, no duplicates, no zones and no
 budget, validates no more than types, writes nothing down, and gives everyone the same answer. The server is the
 product's own (`api.http_server`), in a process a core, as it has no state to share; each process has a port of its own,
-so that the load is even. The handler decodes the bytes itself: declared as `data`, a body passes through dicts
-first, which takes half as long again.
+so that the load is even. It is as fast as can be: the handler decodes the bytes itself (declared as `data`, a body
+passes through dicts first, which takes half as long again), and garbage is not collected, as nothing it makes holds
+itself (collections would take two thirds of its time).
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from typing import Any
 
@@ -29,14 +31,14 @@ HOST = "127.0.0.1"
 DRAIN_TIMEOUT_MS = 5_000
 
 
-class QuietHours(Struct):
+class QuietHours(Struct, gc=False):
     """Local times of day."""
 
     start: str
     end: str
 
 
-class Preferences(Struct):
+class Preferences(Struct, gc=False):
     """What a recipient set."""
 
     channels: list[str] = []
@@ -44,7 +46,7 @@ class Preferences(Struct):
     quiet_hours: QuietHours | None = None
 
 
-class Recipient(Struct):
+class Recipient(Struct, gc=False):
     """A person, whole (contract, section 2)."""
 
     id: str
@@ -55,7 +57,7 @@ class Recipient(Struct):
     preferences: Preferences | None = None
 
 
-class Batch(Struct):
+class Batch(Struct, gc=False):
     """A request."""
 
     campaign_id: str
@@ -63,7 +65,7 @@ class Batch(Struct):
     dedup_key: str | None = None
 
 
-class Decision(Struct):
+class Decision(Struct, gc=False):
     """An answer for one person, with every field of the contract (section 5)."""
 
     message_id: str
@@ -81,7 +83,7 @@ class Decision(Struct):
     warnings: list[str]
 
 
-class BatchAnswer(Struct):
+class BatchAnswer(Struct, gc=False):
     """An answer."""
 
     batch_id: str
@@ -138,6 +140,7 @@ def serve() -> None:
         port = listener.getsockname()[1]
 
         async def run() -> None:
+            gc.disable()
             server = HttpServer(
                 create_echo(), DRAIN_TIMEOUT_MS, lambda: print(f"ready http://{HOST}:{port}", flush=True)
             )

@@ -39,8 +39,8 @@ def test_a_grant_is_what_is_needed_or_the_last_there_is() -> None:
 
 def test_plenty_is_granted_ahead_of_need_and_scarcity_is_not() -> None:
     book = make_book(1_000_000)
-    assert book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10}) == {TOTAL: (40, False, False)}
-    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 150_000}) == {TOTAL: (166_660, False, False)}
+    assert book.acquire(0, 1, 1, CAMPAIGN, {}, {TOTAL: 10}) == {TOTAL: (100_000, False, False)}
+    assert book.acquire(1, 1, 1, CAMPAIGN, {}, {TOTAL: 149_000}) == {TOTAL: (150_000, False, False)}
     assert book.acquire(2, 1, 1, CAMPAIGN, {}, {TOTAL: 200_000}) == {TOTAL: (200_000, False, False)}
     assert book.audit() == []
 

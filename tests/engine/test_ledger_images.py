@@ -131,9 +131,9 @@ def test_a_grant_writes_what_it_is_about_and_no_more() -> None:
     book.acquire(0, 1, 2, "c", {}, {(0, 0): 5})
     images = book.take_images()
     assert sorted(type(image).__name__ for image in images) == ["Amounts", "Page"]
-    assert Amounts("c", 0, (0, 0), 0, 20) in images
+    assert Amounts("c", 0, (0, 0), 0, 250) in images
     (page,) = (image for image in images if isinstance(image, Page))
-    assert page == ("c", 0, 2, 2, {(0, 0): (20, False, 0)})
+    assert page == ("c", 0, 2, 2, {(0, 0): (250, False, 0)})
     assert book.take_images() == []
 
 
