@@ -11,7 +11,7 @@ use crate::engagement::OwnCounts;
 use crate::explanation::{Obstacles, Trace, obstacles};
 use crate::frequency::DAY_S;
 use crate::part::{NO_QUIET_HOURS, Part, given};
-use crate::roster::{CAMPAIGN_ZONE, Profile, Recipient};
+use crate::roster::{AHEAD, CAMPAIGN_ZONE, Profile, Recipient};
 use crate::send_time::Mode;
 use crate::shard::{Shard, UnknownCampaign, refused_channels};
 use crate::words::{CHANNEL_COUNT, ChannelMask, Reason, Urgency};
@@ -124,6 +124,9 @@ impl Shard {
             answer: Answer::with_capacity(count),
         };
         for row in 0..count {
+            if row % AHEAD == 0 {
+                self.roster.approach(&part.recipients.columns.hash[row..count.min(row + AHEAD)]);
+            }
             let index = self.merge_profile(part, row);
             let recipient = self.roster.get(index);
             if admission.explain {

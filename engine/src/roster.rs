@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::hint::black_box;
 use std::num::NonZeroU32;
 
 use hashbrown::HashTable;
@@ -19,6 +20,9 @@ use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerTy
 
 /// Why a channel is stopped that a person had opted out of before they were erased.
 const OPTED_OUT: &str = "opted out";
+
+/// How many rows are approached together: enough for their waits to overlap, few enough for the cache.
+pub const AHEAD: usize = 32;
 
 /// No zone of their own: the campaign's holds.
 pub const CAMPAIGN_ZONE: u16 = u16::MAX;
@@ -238,6 +242,18 @@ impl Roster {
     /// The index of an id.
     pub fn find(&self, id: &str, hash: u64) -> Option<u32> {
         self.by_id.find(hash, |index| *self.recipients[*index as usize].id == *id).copied()
+    }
+
+    /// Reads what lookups of ids with these hashes will read, and changes nothing. One by one each lookup waits for
+    /// memory several times; together these waits overlap, and the lookups after it find all in the processor's cache.
+    pub fn approach(&self, hashes: &[u64]) {
+        let likely = hashes.iter().filter_map(|hash| self.by_id.find(*hash, |_| true));
+        let likely: SmallVec<[&Recipient; AHEAD]> = likely.map(|index| &self.recipients[*index as usize]).collect();
+        let read = likely.iter().map(|recipient| recipient.suppressions.len() + recipient.profile.addresses.len());
+        black_box(read.sum::<usize>());
+        let first = |text: &str| usize::from(text.as_bytes().first().copied().unwrap_or_default());
+        let read = likely.iter().map(|recipient| first(&recipient.id) + first(&recipient.profile.addresses));
+        black_box(read.sum::<usize>());
     }
 
     /// The index of an id; a stranger gets an empty profile, and meets the stops of the person erased under this id.
