@@ -43,8 +43,10 @@ class Key(NamedTuple):
     path: str
 
     @classmethod
-    def checked(cls, text: str, path: str, name: str) -> Key:
+    def checked(cls, text: object, path: str, name: str) -> Key:
         """One that somebody gave as `name`. Raises `RequestError` (400)."""
+        if not isinstance(text, str):
+            raise RequestError(400, f"{name} takes text, not a {type(text).__name__}.")
         if not 1 <= len(text) <= KEY_CHARACTERS_MAX:
             raise RequestError(400, f"{name} takes 1 to {KEY_CHARACTERS_MAX} characters; this one has {len(text)}.")
         if not all("!" <= character <= "~" for character in text):

@@ -105,7 +105,7 @@ class Outreach:
 
     async def _send(self, campaign_id: str, recipient: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         key = _taken_key(options, "send")
-        body = msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient, **options})
+        body = msgspec.json.encode({"campaign_id": campaign_id, "recipient": recipient, **_in_order(options)})
         if key is not None:
             return _decoded((await self._client.keyed.send_body(key, body)).body)
         return _decoded((await self._client.send_body(body))[0])
@@ -114,17 +114,15 @@ class Outreach:
         key = _taken_key(options, "send_batch")
         if isinstance(recipients, ArrowTable):
             body = await asyncio.to_thread(stream_of, recipients)
-            form = Form(msgspec.json.encode({"campaign_id": campaign_id, **options}), arrow_answer=True)
-            if (
-                key is not None and form.options is not None
-            ):  # which the body does not have, so the key is bound to both
-                key = key._replace(path=f"{key.path} {form.options.decode()}")
-            return await asyncio.to_thread(table_of, await self._answer(key, body, form))
+            beside = msgspec.json.encode({"campaign_id": campaign_id, **_in_order(options)})
+            if key is not None:  # it is bound to them, too
+                key = key._replace(path=f"{key.path} {beside.decode()}")
+            return await asyncio.to_thread(table_of, await self._answer(key, body, Form(beside, arrow_answer=True)))
         if not isinstance(recipients, list):
             raise TypeError(
                 f"send_batch takes a list of recipients, each a dict, or a table; not a {type(recipients).__name__}"
             )
-        body = msgspec.json.encode({"campaign_id": campaign_id, "recipients": recipients, **options})
+        body = msgspec.json.encode({"campaign_id": campaign_id, "recipients": recipients, **_in_order(options)})
         return _decoded(await self._answer(key, body, JSON))
 
     async def _answer(self, key: Key | None, body: bytes, form: Form) -> bytes:
@@ -137,6 +135,11 @@ def _taken_key(options: dict[str, Any], path: str) -> Key | None:
     """Takes the key out of the options. Raises `RequestError` (400) for one that is none."""
     text = options.pop("idempotency_key", None)
     return None if text is None else Key.checked(text, path, "idempotency_key")
+
+
+def _in_order(options: dict[str, Any]) -> dict[str, Any]:
+    """By name: a key is bound to what they say, not to the order in which they are given."""
+    return dict(sorted(options.items()))
 
 
 def _decoded(text: bytes) -> dict[str, Any]:

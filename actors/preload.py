@@ -4,9 +4,14 @@ Only Ray imports this (see `actors.machine`). A process that waits, see `actors.
 second of a shard's start: importing numba, loading the kernels, building the zone tables.
 """
 
+import gc
+
 from actors import ledger_actor, shard
 from kernels import warm_up
 
 __all__ = ["ledger_actor", "shard"]
 
 warm_up()
+# All this stays: collections of garbage would look at it again and again, while everybody waits.
+gc.collect()
+gc.freeze()

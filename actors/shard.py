@@ -8,7 +8,6 @@ money. A part that waits is decided by what was published when it began.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import threading
@@ -96,7 +95,6 @@ class Shard:
         """The latest that this process heard of, in whatever life."""
         self._begin()
         replace_spare()
-        gc.freeze()  # all this stays: collections would look at it again and again, while everybody waits
 
     # ---- deciding, on the main thread -------------------------------------------------------------------
 
@@ -407,7 +405,7 @@ class Shard:
             while freed and not self._has_ended:
                 self._ask_ledger("reopen", self._timeouts.acquire, freed[-1])
                 freed.pop()
-        except ShardUnavailable as error:
+        except Exception as error:
             logger.warning("shard %d could not tell of money that came back: %s", self._index, error)
             with self._turn:
                 self._freed.update(freed)

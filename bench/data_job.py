@@ -6,7 +6,8 @@ It runs beside a server on this machine, on the server's own Ray:
 
 A batch that meets a full queue or a shard that is starting again is asked again, under a key of its own, until
 everybody in it is decided: who was decided before is answered the same again. So it is when Ray repeats a batch whose
-process died, and when the whole job is run again under the same name within a day.
+process died, and when the whole job is run again under the same name within a day, on the same files and into another
+folder.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import ray.data
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_random_exponential
 
 from actors import Outreach
+from actors.tables import stream_of
 from engine.errors import Overloaded, ShardUnavailable
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ PATIENCE_S = 600
 def decide_all(campaign_id: str, job: str, people: str, decisions: str, batch: int = BATCH) -> None:
     """Reads the file or folder `people`, a row a person, and writes a row for each into the folder `decisions`."""
     Outreach.connect().close()  # joins the cluster
+    ray.data.DataContext.get_current().execution_options.preserve_order = True  # so that batches are cut alike
     (
         ray.data.read_parquet(people)
         .map_batches(
@@ -48,7 +51,7 @@ def decide_all(campaign_id: str, job: str, people: str, decisions: str, batch: i
             concurrency=DECIDERS,
             num_cpus=0,  # they wait, mostly
         )
-        .write_parquet(decisions)
+        .write_parquet(decisions, mode=ray.data.SaveMode.ERROR)  # of an earlier run nothing is doubled
     )
 
 
@@ -72,8 +75,7 @@ class Decide:
     )
     def __call__(self, people: pyarrow.Table) -> pyarrow.Table:
         """The decisions about one batch, in its order."""
-        everybody = "\n".join(people["id"].to_pylist())
-        key = f"{self._job}-{hashlib.sha256(everybody.encode()).hexdigest()}"
+        key = f"{self._job}-{hashlib.sha256(stream_of(people)).hexdigest()}"
         decisions = self._outreach.send_batch(self._campaign_id, people, idempotency_key=key)
         return decisions.replace_schema_metadata()  # which differs from batch to batch
 

@@ -80,10 +80,11 @@ class RequestParser:
         """A batch whose recipients are an Arrow IPC stream, a row each; `options` is a JSON object of all other fields.
 
         Columns are named as a recipient's fields: `id`, `customer_type`, `timezone`, `device` of text (utf8,
-        large_utf8, utf8_view, or a dictionary of these), `contacts` a struct of text by channel, `preferences` a struct
-        of `channels` and `opt_out`, lists of text, and `quiet_hours`, a struct of `start` and `end`. All but `id` may
-        be missing; null, and a column of type null, is a field left out. 400 for a column that is none (its path begins
-        with /schema), and for a stream that is damaged, cut short, compressed, or has deltas of dictionaries."""
+        large_utf8, utf8_view, or a dictionary of the first two), `contacts` a struct of text by channel, `preferences`
+        a struct of `channels` and `opt_out`, lists of text, and `quiet_hours`, a struct of `start` and `end`. All but
+        `id` may be missing; null, and a column of type null, is a field left out. 400 for a column that is none (its
+        path begins with /schema), and for a stream that is damaged, cut short or compressed, or has deltas of
+        dictionaries, or views of more than 64 MiB of text in all."""
 
     def parse_send(self, body: bytes) -> Request:
         """The body of `POST /send`: a request of one valid recipient."""

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pyarrow as pa
@@ -143,6 +144,8 @@ def test_a_data_job_may_ask_again(cluster: Cluster) -> None:
     first = outreach.send_batch("again", table, idempotency_key="table-1")
     assert first["status"].to_pylist() == ["scheduled", "scheduled"]
     assert other.send_batch("again", table, idempotency_key="table-1").equals(first)
+    cut = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert other.send_batch("again", cut, idempotency_key="table-1").equals(first)
     assert outreach.send_batch("again", table)["reason"].to_pylist() == ["duplicate", "duplicate"]
     with pytest.raises(RequestError) as refused:
         outreach.send_batch("again", table, idempotency_key="table-1", urgency="low")
@@ -152,8 +155,13 @@ def test_a_data_job_may_ask_again(cluster: Cluster) -> None:
     assert other.send_batch("again", people, idempotency_key="list-1") == listed
     one = outreach.send("again", make_recipient("again-4", "email"), idempotency_key="one-1")
     assert other.send("again", make_recipient("again-4", "email"), idempotency_key="one-1") == one
-    with pytest.raises(RequestError, match="idempotency_key"):
-        outreach.send("again", make_recipient("again-4", "email"), idempotency_key="")
+    options = {"urgency": "high", "channels": ["email"]}
+    ordered = outreach.send_batch("again", table, idempotency_key="table-2", **options)
+    backwards = dict(reversed(options.items()))
+    assert other.send_batch("again", table, idempotency_key="table-2", **backwards).equals(ordered)
+    for wrong in ("", "two words", uuid.uuid4()):
+        with pytest.raises(RequestError, match="idempotency_key"):
+            outreach.send("again", make_recipient("again-4", "email"), idempotency_key=wrong)
     assert outreach.status("again")["messages"]["scheduled"] == 4
     outreach.close()
     other.close()

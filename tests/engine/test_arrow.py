@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -164,6 +165,7 @@ ID = pa.array(["c-1", "c-2"])
         ({"id": pa.array([b"a", b"b"])}, "/schema/id"),
         ({"id": pa.array([["a"], ["b"]])}, "/schema/id"),
         ({"id": pa.array([1, 2]).dictionary_encode()}, "/schema/id"),
+        ({"id": pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["a"], pa.string_view()))}, "/schema/id"),
         ({"id": pa.RunEndEncodedArray.from_arrays([2], ["a"])}, "/schema/id"),
         ({"device": ID}, "/schema/id"),
         ({"id": ID, "colour": ID}, "/schema/colour"),
@@ -223,6 +225,22 @@ def test_what_is_too_much_is_a_413() -> None:
     assert (error.status, error.errors) == (413, [("/recipients", "takes up to 100,000 recipients")])
     assert PARSER.parse_arrow_batch(OPTIONS, stream_of(pa.table({"id": ids[1:]}))).size == 100_000
     assert refusal(bytes(64 * 1024 * 1024 + 1)).status == 413
+
+
+def overlapping_views(rows: int, text: bytes) -> Any:
+    """As many views of one text."""
+    view = struct.pack("<i4sii", len(text), text[:4], 0, 0)
+    buffers = [None, pa.py_buffer(view * rows), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.string_view(), rows, buffers)
+
+
+def test_views_may_not_show_more_than_a_body_may_have() -> None:
+    """Each would be looked at whole: a few megabytes could ask for hours."""
+    text = b"c" * (1 << 20)
+    assert "views" in refusal(stream_of(pa.table({"id": overlapping_views(65, text)}))).detail
+    contacts = pa.StructArray.from_arrays([overlapping_views(65, text)], ["email"])
+    assert "views" in refusal(stream_of(pa.table({"id": ["c-1"] * 65, "contacts": contacts}))).detail
+    assert PARSER.parse_arrow_batch(OPTIONS, stream_of(pa.table({"id": overlapping_views(64, text)}))).size == 64
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])

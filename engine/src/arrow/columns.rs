@@ -2,8 +2,12 @@
 //! has another type counts as not given.
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, LargeStringArray, StringArray, StringViewArray, StructArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
+
+/// The key of a row. It is read when it is asked for: lists may have any number of keys, and use a few.
+type Key<'a> = Box<dyn Fn(usize) -> Option<usize> + 'a>;
 
 /// A column of text.
 pub enum Text<'a> {
@@ -11,7 +15,7 @@ pub enum Text<'a> {
     Utf8(&'a StringArray),
     Large(&'a LargeStringArray),
     View(&'a StringViewArray),
-    Dictionary { keys: Vec<usize>, nulls: Option<&'a NullBuffer>, values: Box<Text<'a>> },
+    Dictionary { key: Key<'a>, nulls: Option<&'a NullBuffer>, values: Box<Text<'a>> },
 }
 
 impl<'a> Text<'a> {
@@ -24,11 +28,10 @@ impl<'a> Text<'a> {
         } else if let Some(array) = array.as_string_view_opt() {
             Text::View(array)
         } else {
-            // A dictionary without values has no row that is given, and no keys to read.
-            match array.as_any_dictionary_opt().filter(|dictionary| !dictionary.values().is_empty()) {
+            match array.as_any_dictionary_opt() {
                 None => Text::NotGiven,
                 Some(dictionary) => Text::Dictionary {
-                    keys: dictionary.normalized_keys(),
+                    key: key_of(dictionary.keys()),
                     nulls: dictionary.nulls(),
                     values: Box::new(Text::of(Some(dictionary.values()))),
                 },
@@ -43,12 +46,25 @@ impl<'a> Text<'a> {
             Text::Utf8(array) => (row < array.len() && array.is_valid(row)).then(|| array.value(row)),
             Text::Large(array) => (row < array.len() && array.is_valid(row)).then(|| array.value(row)),
             Text::View(array) => (row < array.len() && array.is_valid(row)).then(|| array.value(row)),
-            Text::Dictionary { keys, nulls, values } => {
-                let key = keys.get(row).filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row)))?;
-                values.get(*key)
+            Text::Dictionary { key, nulls, values } => {
+                let key = key(row).filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row)))?;
+                values.get(key)
             }
         }
     }
+}
+
+fn key_of(keys: &dyn Array) -> Key<'_> {
+    macro_rules! one_of {
+        ($($width:ty),*) => {
+            $(if let Some(keys) = keys.as_primitive_opt::<$width>() {
+                let keys = keys.values();
+                return Box::new(move |row| keys.get(row).and_then(|key| usize::try_from(*key).ok()));
+            })*
+        };
+    }
+    one_of!(Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type);
+    Box::new(|_| None)
 }
 
 /// A column of lists of text.

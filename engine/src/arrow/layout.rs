@@ -5,11 +5,13 @@ use std::iter::repeat_n;
 
 use arrow_schema::DataType;
 
+/// Of a view: nothing else that a recipient has is as wide.
+pub const VIEW: usize = 16;
+
 /// Appends the widths of a column's buffers. `views` tells of each column of views how many buffers hold its texts.
 pub fn widths(data_type: &DataType, views: &mut impl Iterator<Item = usize>, out: &mut Vec<usize>) {
     const VALIDITY: usize = 1;
     const TEXTS: usize = 1;
-    const VIEW: usize = 16;
     match data_type {
         DataType::Utf8 => out.extend([VALIDITY, size_of::<i32>(), TEXTS]),
         DataType::LargeUtf8 => out.extend([VALIDITY, size_of::<i64>(), TEXTS]),

@@ -45,9 +45,9 @@ impl Shape {
 
     fn takes(self) -> &'static str {
         match self {
-            Shape::Text => "takes text: utf8, large_utf8, utf8_view, or a dictionary of these",
+            Shape::Text => "takes text: utf8, large_utf8, utf8_view, or a dictionary of the first two",
             Shape::Texts => {
-                "takes lists of text: list or large_list of utf8, large_utf8, utf8_view or their dictionary"
+                "takes lists of text: list or large_list of utf8, large_utf8, utf8_view, or a dictionary of the first two"
             }
             Shape::Contacts => "takes structs: addresses by channel",
             Shape::Preferences => "takes structs of channels, opt_out and quiet_hours",
@@ -70,11 +70,12 @@ impl Shape {
     }
 }
 
+/// Not views in dictionaries: these are set up again for each record batch, with all buffers that they name.
 fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => {
-            matches!(values.as_ref(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+            matches!(values.as_ref(), DataType::Utf8 | DataType::LargeUtf8)
         }
         _ => false,
     }

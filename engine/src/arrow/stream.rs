@@ -128,18 +128,31 @@ fn check<'t>(
     let rows = usize::try_from(batch.length()).map_err(|_| broken("a batch has a wrong number of rows"))?;
     let buffers = batch.buffers().map(|buffers| buffers.len()).unwrap_or(0);
     let views = batch.variadicBufferCounts().into_iter().flatten();
-    let mut views = views.map(|count| usize::try_from(count).unwrap_or(0).min(buffers));
+    let mut left = buffers;
+    let mut views = views.map(|count| {
+        let count = usize::try_from(count).unwrap_or(0).min(left);
+        left -= count;
+        count
+    });
     let mut widths = Vec::new();
     types.for_each(|data_type| layout::widths(data_type, &mut views, &mut widths));
     let widths = widths.into_iter().chain(repeat(1));
+    let mut viewed = 0;
     for (buffer, width) in batch.buffers().into_iter().flatten().zip(widths) {
         let span = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
         let end = span
             .filter(|(_, length)| length.is_multiple_of(width))
             .and_then(|(offset, length)| offset.checked_add(length));
-        if end.is_none_or(|end| end > data.len()) {
+        let Some(end) = end.filter(|end| *end <= data.len()) else {
             return Err(broken("a buffer lies outside of its message, or ends within an element"));
+        };
+        if width == layout::VIEW {
+            viewed += bytes_viewed(&data[end - buffer.length() as usize..end]);
         }
+    }
+    // Views may lie over one another, and each is looked at whole.
+    if viewed > BODY_BYTES_MAX {
+        return Err(broken("its views show more than 64 MiB of text"));
     }
     // Nulls of no type take no bytes: without a bound a few bytes could claim billions.
     let length_max = rows.max(data.len());
@@ -150,6 +163,12 @@ fn check<'t>(
         }
     }
     Ok(rows)
+}
+
+/// How much text views show. A view begins with its length.
+fn bytes_viewed(views: &[u8]) -> usize {
+    let lengths = views.chunks_exact(layout::VIEW).filter_map(|view| view.first_chunk());
+    lengths.map(|length| u32::from_le_bytes(*length) as usize).sum()
 }
 
 fn broken(reason: impl Display) -> Fault {
