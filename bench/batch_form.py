@@ -61,22 +61,19 @@ class ArrowForm:
     """See `BatchForm`. pyarrow writes plain texts, as it has them from a Parquet file, and reads the answers."""
 
     def people(self, first: int, size: int) -> bytes:
-        arrow = _pyarrow()
+        from actors.tables import stream_of  # noqa: PLC0415 - imports Ray, so only when asked for
+
         rows = [recipient(number) for number in range(first, first + size)]
-        batch = arrow.RecordBatch.from_pylist(rows, schema=_schema())
-        sink = arrow.BufferOutputStream()
-        with arrow.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        stream: bytes = sink.getvalue().to_pybytes()
-        return stream
+        return stream_of(_pyarrow().Table.from_pylist(rows, schema=_schema()))
 
     def ask(self, campaign_id: str, dedup_key: str, people: bytes) -> Ask:
         options = urlencode({"campaign_id": campaign_id, "dedup_key": dedup_key})
         return Ask(f"/send-batch?{options}", people, "application/vnd.apache.arrow.stream")
 
     def read(self, answer: bytes) -> BatchAnswer:
-        with _pyarrow().ipc.open_stream(answer) as reader:
-            table = reader.read_all()
+        from actors.tables import table_of  # noqa: PLC0415
+
+        table = table_of(answer)
         table.validate(full=True)
         counts, reasons = (msgspec.json.decode(table.schema.metadata[name]) for name in (b"counts", b"reasons"))
         columns = [_texts(table, name) for name in Decision.__struct_fields__]
@@ -113,7 +110,7 @@ def _schema() -> pyarrow.Schema:
 
 
 def _pyarrow() -> Any:
-    import pyarrow.ipc  # type: ignore[import-untyped]  # noqa: PLC0415 - of an extra
+    import pyarrow  # noqa: PLC0415 - of an extra
 
     return pyarrow
 
