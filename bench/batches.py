@@ -1,4 +1,5 @@
-"""The load of the batch benchmarks: 100,000 people, 10,000 a request, on consecutive days, every answer checked."""
+"""The load of the batch benchmarks: 100,000 people, 10,000 a request if not said, on consecutive days, every answer
+checked."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from bench import checks
 from bench.answers import BatchAnswer, Outcome, check_batch, dollars, micros
 from bench.batch_form import JSON, Ask, BatchForm
 from bench.journey import DAY, as_utc
-from bench.load import Load
+from bench.load import Load, Sent
 from bench.result import AnswersWrong
 from bench.server import Server
 
@@ -27,7 +28,14 @@ CAMPAIGN_BODY: dict[str, Any] = {
     "send_window": {"start": "08:00", "end": "21:00"},
 }
 SCARCE = "scarce"
-SCARCE_MESSAGES = 5_000
+
+
+class Size(NamedTuple):
+    """How much: people a request, requests a round, and rounds a day apart after first contact."""
+
+    batch: int
+    batches: int
+    repeats: int
 
 
 class Measured(NamedTuple):
@@ -35,6 +43,8 @@ class Measured(NamedTuple):
 
     rates: list[float]
     """Decisions a second: on first contact, and of each repeat."""
+    waits: list[float]
+    """Seconds that each request of the repeats took, while others were in flight."""
     blocked: dict[str, int]
     scheduled_share: float
     bytes_a_person: int
@@ -43,44 +53,49 @@ class Measured(NamedTuple):
 
 
 def measure(
-    server: Server, form: BatchForm = JSON, beside: Callable[[Sequence[Ask], Sequence[int], int], None] | None = None
+    server: Server,
+    form: BatchForm = JSON,
+    beside: Callable[[Sequence[Ask], Sequence[int], int], None] | None = None,
+    size: Size | None = None,
 ) -> Measured:
     """Sends all of it to a server under the manual clock that knows nobody. Raises `AnswersWrong`.
 
     `beside` is called after the warm-up and after each round with asks about the same people in JSON, the first person
     of each, and how many each has.
     """
-    strangers = range(BATCHES * BATCH, (BATCHES + 2) * BATCH, BATCH)
-    firsts = range(0, BATCHES * BATCH, BATCH)
-    crowd = [form.people(first, BATCH) for first in firsts]
-    plain = [] if beside is None else [JSON.ask(CAMPAIGN, CAMPAIGN, JSON.people(first, BATCH)) for first in firsts]
-    rounds: list[tuple[float, list[bytes]]] = []
+    batch, batches, repeats = size or Size(BATCH, BATCHES, REPEATS)
+    strangers = range(batches * batch, (batches + 2) * batch, batch)
+    firsts = range(0, batches * batch, batch)
+    crowd = [form.people(first, batch) for first in firsts]
+    plain = [] if beside is None else [JSON.ask(CAMPAIGN, CAMPAIGN, JSON.people(first, batch)) for first in firsts]
+    rounds: list[Sent] = []
     with Load(server) as load:
         load.first.set_clock(as_utc(FIRST_DAY))
         load.first.put(f"/campaigns/{CAMPAIGN}", CAMPAIGN_BODY)
-        _, warmed = load.send([form.ask(CAMPAIGN, dedup_key(0), form.people(first, BATCH)) for first in strangers])
+        warmed = load.send([form.ask(CAMPAIGN, dedup_key(0), form.people(first, batch)) for first in strangers])
         if beside is not None:
-            beside(plain, firsts, BATCH)
-        for day in range(REPEATS + 1):
+            beside(plain, firsts, batch)
+        for day in range(repeats + 1):
             load.first.set_clock(as_utc(FIRST_DAY + day * DAY))
             rounds.append(load.send([form.ask(CAMPAIGN, dedup_key(day), some) for some in crowd]))
             if beside is not None:
-                beside(plain, firsts, BATCH)
+                beside(plain, firsts, batch)
         status = load.first.get(f"/campaigns/{CAMPAIGN}/status")
-        load.first.put(f"/campaigns/{SCARCE}", _scarce_body())
-        last = form.ask(SCARCE, SCARCE, form.people(2 * strangers.stop, BATCH))
-        _, (scarce,) = load.send([last])
-    answered = [(first, 0, form.read(raw)) for first, raw in zip(strangers, warmed, strict=True)]
-    for day, (_, answers) in enumerate(rounds):
-        answered += [(first, day, form.read(raw)) for first, raw in zip(firsts, answers, strict=True)]
-    blocked = _check(answered, status, form.read(scarce))
+        load.first.put(f"/campaigns/{SCARCE}", _scarce_body(batch // 2))
+        last = form.ask(SCARCE, SCARCE, form.people(2 * strangers.stop, batch))
+        (scarce,) = load.send([last]).answers
+    answered = [(first, 0, form.read(raw)) for first, raw in zip(strangers, warmed.answers, strict=True)]
+    for day, sent in enumerate(rounds):
+        answered += [(first, day, form.read(raw)) for first, raw in zip(firsts, sent.answers, strict=True)]
+    blocked = _check(answered, batch, status, form.read(scarce))
     return Measured(
-        rates=[BATCHES * BATCH / seconds for seconds, _ in rounds],
+        rates=[batches * batch / sent.seconds for sent in rounds],
+        waits=[wait for sent in rounds[1:] for wait in sent.waits],
         blocked=blocked,
-        scheduled_share=1 - sum(blocked.values()) / (len(answered) * BATCH),
-        bytes_a_person=len(crowd[0]) // BATCH,
+        scheduled_share=1 - sum(blocked.values()) / (len(answered) * batch),
+        bytes_a_person=len(crowd[0]) // batch,
         bytes_a_request=len(last.body),
-        bytes_an_answer=len(rounds[0][1][0]),
+        bytes_an_answer=len(rounds[0].answers[0]),
     )
 
 
@@ -89,20 +104,23 @@ def dedup_key(day: int) -> str:
     return f"day-{day}"
 
 
-def _scarce_body() -> dict[str, Any]:
-    """Money for exactly so many messages."""
+def _scarce_body(messages: int) -> dict[str, Any]:
+    """Money for exactly so many."""
     return {"channels": {"allowed": ["email"]}, "costs": {"email": "0.001"},
-            "budget": {"total": dollars(SCARCE_MESSAGES * 1000)}}  # fmt: skip
+            "budget": {"total": dollars(messages * 1000)}}  # fmt: skip
 
 
-def _check(answered: list[tuple[int, int, BatchAnswer]], status: dict[str, Any], scarce: BatchAnswer) -> dict[str, int]:
+def _check(
+    answered: list[tuple[int, int, BatchAnswer]], batch: int, status: dict[str, Any], scarce: BatchAnswer
+) -> dict[str, int]:
     """Checks every answer; (first person, day, answer) each, in the order of the decisions. Blocked by reason.
 
-    Everyone answered once and in order, counts right, caps, gaps, keys and budgets kept, status their sum.
+    Everyone answered once and in order, counts right, caps, gaps, keys and budgets kept, status their sum, and of
+    the scarce campaign, which has money for half of one batch, exactly so many messages.
     """
     outcomes: list[Outcome] = []
     for first, day, answer in answered:
-        check_batch(answer, first, BATCH)
+        check_batch(answer, first, batch)
         outcomes += outcomes_of(answer, first, day)
     campaigns = {CAMPAIGN: CAMPAIGN_BODY}
     faults = [
@@ -111,8 +129,8 @@ def _check(answered: list[tuple[int, int, BatchAnswer]], status: dict[str, Any],
         *checks.check_budgets(outcomes, campaigns, offsets=np.zeros_like),
         *checks.check_statuses(outcomes, [], {CAMPAIGN: status}),
     ]
-    if scarce.counts["scheduled"] != SCARCE_MESSAGES:
-        faults.append(f"money for {SCARCE_MESSAGES} messages gave {scarce.counts}")
+    if scarce.counts["scheduled"] != batch // 2:
+        faults.append(f"money for {batch // 2} messages gave {scarce.counts}")
     if faults:
         raise AnswersWrong(f"{len(faults)} faults, the first: {faults[0]}")
     return dict(Counter(outcome.reason for outcome in outcomes if outcome.reason is not None))

@@ -3,14 +3,15 @@ rendering add."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from bench import checks
-from bench.answers import BatchAnswer, Outcome, check_batch
+from bench.answers import BatchAnswer, Outcome, check_batch, dollars
 from bench.batches import BATCH, CAMPAIGN, CAMPAIGN_BODY, FIRST_DAY, dedup_key, outcomes_of
 from bench.journey import DAY
 from bench.population import batch_body, people
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 BATCHES = 100
 """A million people."""
 
-BUDGET = {"total": "500000.00", "daily": "50000.00", "per_channel": {"sms": "200000.00"}}
-"""For ten times as many messages."""
-
-BATCHES_FOLLOWED = 5
-"""Those whose caps are checked over all days."""
+FOLLOWED = 50_000
+"""The first people, whose caps are checked over all days."""
 
 REPEATS = 5
 TARGET = 1_000_000
@@ -38,15 +36,15 @@ def engine_decisions() -> Result:
     from engine import Engine  # noqa: PLC0415 - compiles kernels, so only when asked for
 
     crowd = [people(index * BATCH, BATCH) for index in range(BATCHES)]
-    engine, told, rounds = Engine(), _Told(), []
-    engine.put_campaign({"id": CAMPAIGN, **CAMPAIGN_BODY, "budget": BUDGET})
-    for day in range(REPEATS + 1):
-        seconds, answers = _round(engine, crowd, day)
-        told.hear(answers, day)
-        rounds.append(seconds)
-    told.check(engine.status(CAMPAIGN, FIRST_DAY + REPEATS * DAY))
+    engine, told, rounds = Engine(), Told(BATCH), []
     decisions = BATCHES * BATCH
-    rates = {stage: [decisions / seconds[stage] for seconds in rounds] for stage in STAGES}
+    engine.put_campaign(campaign_for(decisions))
+    for day in range(REPEATS + 1):
+        decided = decide(engine, crowd, day)
+        told.hear(range(0, decisions, BATCH), decided.answers, day)
+        rounds.append(decided)
+    told.check(engine.status(CAMPAIGN, FIRST_DAY + REPEATS * DAY))
+    rates = {stage: [decisions / decided.seconds[stage] for decided in rounds] for stage in STAGES}
     known, first = sorted(rates["decide"][1:]), rates["decide"][0]
     middle = median(known)
     return Result(
@@ -72,9 +70,23 @@ def engine_decisions() -> Result:
     )
 
 
-def _round(engine: Engine, crowd: list[bytes], day: int) -> tuple[dict[str, float], list[bytes]]:
-    """Seconds in each stage over everyone, and the answers."""
-    seconds, answers, now = dict.fromkeys(STAGES, 0.0), [], FIRST_DAY + day * DAY
+def campaign_for(people: int) -> dict[str, Any]:
+    """The campaign with money for ten times as many messages."""
+    budget = {"total": dollars(people * 500_000), "daily": dollars(people * 50_000)}
+    return {"id": CAMPAIGN, **CAMPAIGN_BODY, "budget": {**budget, "per_channel": {"sms": dollars(people * 200_000)}}}
+
+
+class Decided(NamedTuple):
+    """Seconds in each stage over all batches, seconds that each batch took in all stages, and the answers."""
+
+    seconds: dict[str, float]
+    waits: list[float]
+    answers: list[bytes]
+
+
+def decide(engine: Engine, crowd: Sequence[bytes], day: int) -> Decided:
+    """Decides for each batch of people, which are JSON arrays."""
+    seconds, waits, answers, now = dict.fromkeys(STAGES, 0.0), [], [], FIRST_DAY + day * DAY
     for some in crowd:
         body = batch_body(CAMPAIGN, dedup_key(day), some)
         began = perf_counter()
@@ -84,29 +96,33 @@ def _round(engine: Engine, crowd: list[bytes], day: int) -> tuple[dict[str, floa
         decided = engine.shards[0].decide(part)
         ended = perf_counter()
         answers.append(request.render_batch({0: decided}, "b-bench"))
-        seconds["render"] += perf_counter() - ended
-        seconds["decide"] += ended - parsed
-        seconds["parse"] += parsed - began
-    return seconds, answers
+        rendered = perf_counter()
+        for stage, took in zip(STAGES, (parsed - began, ended - parsed, rendered - ended), strict=True):
+            seconds[stage] += took
+        waits.append(rendered - began)
+    return Decided(seconds, waits, answers)
 
 
-class _Told:
-    """What was answered so far: everyone once and in order, and of the first people every decision."""
+class Told:
+    """What was answered so far, in batches of that size: everyone once and in order, and of the first people every
+    decision."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
         self.scheduled = 0
         self.outcomes: list[Outcome] = []
 
-    def hear(self, answers: list[bytes], day: int) -> None:
-        for index, raw in enumerate(answers):
+    def hear(self, firsts: Sequence[int], answers: Sequence[bytes], day: int) -> None:
+        """The answers of a day about the people from each first one on. Raises `AnswersWrong`."""
+        for first, raw in zip(firsts, answers, strict=True):
             answer = msgspec.json.decode(raw, type=BatchAnswer)
-            check_batch(answer, index * BATCH, BATCH)
+            check_batch(answer, first, self._batch)
             self.scheduled += answer.counts["scheduled"]
-            if index < BATCHES_FOLLOWED:
-                self.outcomes += outcomes_of(answer, index * BATCH, day)
+            if first < FOLLOWED:
+                self.outcomes += outcomes_of(answer, first, day)
 
     def check(self, status: dict[str, Any]) -> None:
-        """Against the campaign's status in the end."""
+        """Against the campaign's status in the end. Raises `AnswersWrong`."""
         faults = [
             *checks.check_caps(self.outcomes, {CAMPAIGN: CAMPAIGN_BODY}),
             *checks.check_duplicates(self.outcomes, {CAMPAIGN: CAMPAIGN_BODY}),

@@ -21,18 +21,8 @@ CAMPAIGN = "newsletter"
 
 def http_send() -> Result:
     """Open loop against a server with embedded defaults; every answer checked afterwards."""
-    warm_up, measured = PER_SECOND * WARM_UP_S, PER_SECOND * MEASURED_S
     with Server() as server:
-        connection = Connection(server.host, server.port)
-        connection.put(f"/campaigns/{CAMPAIGN}", {"budget": {"total": "1000000.00"}})
-        connection.close()
-        requests = [
-            post_request(f"{PREFIX}/send", server.host, send_body(CAMPAIGN, number))
-            for number in range(warm_up + measured)
-        ]
-        send_at_rate(server.host, server.port, requests[:warm_up], PER_SECOND)
-        answers = send_at_rate(server.host, server.port, requests[warm_up:], PER_SECOND)
-    _check(answers, warm_up, measured)
+        answers = send_singly(server, PER_SECOND, WARM_UP_S, MEASURED_S)
     latency = latency_ms(answers.seconds)
     failures = len(answers.failures)
     return Result(
@@ -50,12 +40,29 @@ def http_send() -> Result:
             "longest_ms": latency["max"],
             "asked_per_s": PER_SECOND,
             "achieved_per_s": round(answers.achieved_per_s, 1),
-            "requests": measured,
+            "requests": PER_SECOND * MEASURED_S,
             "failures": failures,
             "first_failures": answers.failures[:5],
             "connections": answers.connections,
         },
     )
+
+
+def send_singly(server: Server, per_second: int, warm_up_s: int, measured_s: int, first: int = 0) -> Answers:
+    """A new person a request, from person `first` on, so many seconds before it counts and then. Raises
+    `AnswersWrong`."""
+    warm_up, measured = per_second * warm_up_s, per_second * measured_s
+    connection = Connection(server.host, server.port)
+    connection.put(f"/campaigns/{CAMPAIGN}", {"budget": {"total": "1000000.00"}})
+    connection.close()
+    requests = [
+        post_request(f"{PREFIX}/send", server.host, send_body(CAMPAIGN, number))
+        for number in range(first, first + warm_up + measured)
+    ]
+    send_at_rate(server.host, server.port, requests[:warm_up], per_second)
+    answers = send_at_rate(server.host, server.port, requests[warm_up:], per_second)
+    _check(answers, first + warm_up, measured)
+    return answers
 
 
 def _check(answers: Answers, first: int, count: int) -> None:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
+from typing import NamedTuple
 
 from bench.batch_form import Ask
 from bench.connection import Connection
 from bench.server import Server
 
 IN_FLIGHT = 4
+
+
+class Sent(NamedTuple):
+    """One round: seconds from the first byte sent to the last received, and of each ask in order the answer and the
+    seconds it took, from send to last byte."""
+
+    seconds: float
+    answers: list[bytes]
+    waits: list[float]
 
 
 class Load:
@@ -30,16 +40,17 @@ class Load:
         for connection in self._connections:
             connection.close()
 
-    def send(self, asks: Sequence[Ask]) -> tuple[float, list[bytes]]:
-        """Seconds from the first byte sent to the last received, and the answers in the order of the asks.
+    def send(self, asks: Sequence[Ask]) -> Sent:
+        """Sends them all; raises `Refused` if one fails.
 
         The connections are open before and closed after: a server ends those that are idle between two rounds.
         """
-        answers: list[bytes] = [b""] * len(asks)
+        answers, waits = [b""] * len(asks), [0.0] * len(asks)
 
         def work(lane: int) -> None:
             for index in range(lane, len(asks), IN_FLIGHT):
                 answers[index] = self._connections[lane].post(*asks[index])
+                waits[index] = self._connections[lane].seconds
 
         for connection in self._connections:
             connection.open()
@@ -49,4 +60,4 @@ class Load:
         seconds = perf_counter() - began
         for connection in self._connections:
             connection.close()
-        return seconds, answers
+        return Sent(seconds, answers, waits)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bench.processes import PROC, descendants
 from bench.restart import SHARDS, fill
 from bench.result import AnswersWrong, Result
@@ -45,9 +43,11 @@ def shard_bytes(server: Server) -> int:
     shards = [process for process, title in descendants(server.process_id) if title.startswith("ray::Shard")]
     if len(shards) != SHARDS:
         raise AnswersWrong(f"{len(shards)} of {SHARDS} shards were found")
-    return sum(_anonymous_bytes(PROC / str(process) / "status") for process in shards)
+    return sum(anonymous_bytes(process) for process in shards)
 
 
-def _anonymous_bytes(status: Path) -> int:
-    line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon:"))
+def anonymous_bytes(process: int | str) -> int:
+    """Memory that is no file's, of a process by its number, or of this one by "self"."""
+    status = (PROC / str(process) / "status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
     return int(line.split()[1]) * 1024

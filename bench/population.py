@@ -7,6 +7,7 @@ telephone, every third uses WhatsApp, every fourth Instagram or Facebook; one in
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ PREFERENCES: tuple[dict[str, Any], ...] = (
     {"quiet_hours": {"start": "20:00", "end": "09:00"}},
     {"channels": ["instagram"], "quiet_hours": {"start": "22:00", "end": "07:30"}},
 )
+PROFILES = 10_000
+"""So many different ones in a `crowd`."""
 
 
 def recipient_name(number: int) -> str:
@@ -69,6 +72,21 @@ def recipient(number: int) -> dict[str, Any]:
 def people(first: int, size: int) -> bytes:
     """The people `first` to `first + size - 1` as a JSON array."""
     return msgspec.json.encode([recipient(number) for number in range(first, first + size)])
+
+
+def crowd(first: int, size: int) -> bytes:
+    """As `people`, but fast, for millions: everyone has a name, addresses and a telephone of their
+    own, but the rest of the profile is that of one of the first 10,000 people. The people are of one ten thousand.
+    """
+    block, start = divmod(first, PROFILES)
+    assert start + size <= PROFILES, "these people are of two blocks"
+    named = _first_people(start, size).replace(b"customer-0000", b"customer-%04d" % block)
+    return named.replace(b"+1555000", b"+1555%03d" % (block % 1000))
+
+
+@lru_cache(maxsize=1)
+def _first_people(start: int, size: int) -> bytes:
+    return people(start, size)
 
 
 def batch_body(campaign_id: str, dedup_key: str, recipients: bytes) -> bytes:

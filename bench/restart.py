@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -36,6 +37,9 @@ NOW = 1_767_225_600  # 2026-01-01T00:00:00Z
 PROBES = 40
 AFTER_KILL_TARGET_S, START_TARGET_S = 2.0, 5.0
 GIVE_UP_S = 120.0
+EVERYBODY = ("ray::Shard", "ray::LedgerActor")
+"""How the titles of their processes begin."""
+
 SPARE_S = 3.0
 """In which the next spare process gets ready."""
 
@@ -55,7 +59,7 @@ def restart() -> Result:
                 killed.append(seconds_after_kill(server, ("ray::Shard",), 1))
                 killed_again.append(seconds_after_kill(server, ("ray::Shard",), 1))
             fill(server, FEW, MANY)
-            all_killed = seconds_after_kill(server, ("ray::Shard", "ray::LedgerActor"), SHARDS + 1)
+            all_killed = seconds_after_kill(server, EVERYBODY, SHARDS + 1)
             status = _status(server)
             server.kill_all()
         began = perf_counter()
@@ -86,15 +90,15 @@ def restart() -> Result:
     )
 
 
-def fill(server: Server, first: int, end: int) -> None:
-    """Decides once for each of the people, so that the shards know them."""
+def fill(server: Server, first: int, end: int, made: Callable[[int, int], bytes] = people) -> None:
+    """Decides once for each of the people, so that the shards know them; `made` has their JSON, as `people` does."""
     connection = Connection(server.host, server.port)
     try:
         connection.set_clock(as_utc(NOW))
         connection.put(f"/campaigns/{CAMPAIGN}", {"budget": {"total": "1000000.00"}})
         with ThreadPoolExecutor(1) as making:
             bodies = making.map(
-                lambda start: batch_body(CAMPAIGN, CAMPAIGN, people(start, BATCH)), range(first, end, BATCH)
+                lambda start: batch_body(CAMPAIGN, CAMPAIGN, made(start, BATCH)), range(first, end, BATCH)
             )
             for body in bodies:
                 answer = msgspec.json.decode(connection.post("/send-batch", body), type=BatchAnswer)

@@ -35,7 +35,7 @@ class EchoRun:
 
     def ask(self, asks: Sequence[Ask], firsts: Sequence[int], size: int) -> None:
         """One round: each asks for the `size` people from its first on. Raises `AnswersWrong`."""
-        seconds, answers = self._load.send(asks)
+        seconds, answers, _ = self._load.send(asks)
         for first, raw in zip(firsts, answers, strict=True):
             answer = msgspec.json.decode(raw, type=BatchAnswer)
             check_batch(answer, first, size)

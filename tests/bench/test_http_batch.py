@@ -14,6 +14,7 @@ from bench.batch_form import ARROW, Ask
 from bench.batch_form import JSON as JSON_FORM
 from bench.batches import CAMPAIGN, CAMPAIGN_BODY, FIRST_DAY
 from bench.connection import JSON, PREFIX, Connection
+from bench.load import Sent
 from bench.peers import echo_run
 from bench.peers.echo import create_echo
 from bench.result import AnswersWrong
@@ -47,6 +48,7 @@ class Echoed(Connection):
     forgets = False
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self._client = TestClient(create_echo())
 
     def post(self, path: str, body: bytes, media_type: str = JSON) -> bytes:
@@ -61,18 +63,18 @@ class Load(Standing):
         self._name = "echo" if isinstance(servers[0], Echo) else "product"
         self.first: Connection = Echoed() if self._name == "echo" else InProcess()
 
-    def send(self, asks: Sequence[Ask]) -> tuple[float, list[bytes]]:
+    def send(self, asks: Sequence[Ask]) -> Sent:
         """Answers as the real one does."""
         ASKED.append((self._name, [msgspec.json.decode(ask.body)["recipients"] for ask in asks]))
         began = perf_counter()
         answers = [self.first.post(*ask) for ask in asks]
-        return perf_counter() - began, answers
+        return Sent(perf_counter() - began, answers, [self.first.seconds for _ in asks])
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     ASKED.clear()
-    for name, value in {"BATCH": 20, "BATCHES": 2, "REPEATS": 2, "SCARCE_MESSAGES": 5, "Load": Load}.items():
+    for name, value in {"BATCH": 20, "BATCHES": 2, "REPEATS": 2, "Load": Load}.items():
         monkeypatch.setattr(batches, name, value)
     monkeypatch.setattr(http_batch, "REPEATS", 2)
     monkeypatch.setattr(http_batch, "Server", Standing)
