@@ -112,13 +112,14 @@ class Told:
         self.scheduled = 0
         self.outcomes: list[Outcome] = []
 
-    def hear(self, firsts: Sequence[int], answers: Sequence[bytes], day: int) -> None:
-        """The answers of a day about the people from each first one on. Raises `AnswersWrong`."""
+    def hear(self, firsts: Sequence[int], answers: Sequence[bytes], day: int, follow: bool = True) -> None:
+        """The answers of a day about the people from each first one on; what is not followed is not kept. Raises
+        `AnswersWrong`."""
         for first, raw in zip(firsts, answers, strict=True):
             answer = msgspec.json.decode(raw, type=BatchAnswer)
             check_batch(answer, first, self._batch)
             self.scheduled += answer.counts["scheduled"]
-            if first < FOLLOWED:
+            if follow and first < FOLLOWED:
                 self.outcomes += outcomes_of(answer, first, day)
 
     def check(self, status: dict[str, Any]) -> None:

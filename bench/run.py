@@ -9,6 +9,7 @@ from typing import TextIO
 import rich_click as click
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
 from bench.checkpoint import checkpoint
@@ -16,6 +17,7 @@ from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
 from bench.durability import durability
 from bench.engine_decisions import engine_decisions
+from bench.growth.curves import growth
 from bench.http_batch import http_batch_arrow, http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
@@ -23,7 +25,7 @@ from bench.memory import memory
 from bench.peers.comparison import EXTRA, peers
 from bench.report import wide_console
 from bench.restart import restart
-from bench.result import AnswersWrong, Result
+from bench.result import AnswersWrong, Result, Tell
 from bench.server import ServerFailed
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -37,14 +39,16 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "restart": restart,
     "peers": peers,
 }
+CURVES: dict[str, Callable[[Tell], Result]] = {"growth": growth}
+"""After all others, as they take the longest, and tell what they are at."""
+
+NAMES = [*BENCHMARKS, *CURVES]
 WRONG_BUILD = 2
 
 
 @click.command()
 @json_option
-@click.option(
-    "--only", type=click.Choice(list(BENCHMARKS)), metavar="NAME", help=f"Run one alone: {', '.join(BENCHMARKS)}."
-)
+@click.option("--only", type=click.Choice(NAMES), metavar="NAME", help=f"Run one alone: {', '.join(NAMES)}.")
 def bench(json_file: TextIO | None, only: str | None) -> None:
     """Measure the product as its user meets it, and check every answer while at it.
 
@@ -54,10 +58,10 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
     end_on_sigterm()
     console, machine = wide_console(), this_machine()
     results = []
-    for name in [only] if only else BENCHMARKS:
+    for name in [only] if only else NAMES:
         try:
-            with console.status(f"{name} …"):
-                results.append(BENCHMARKS[name]())
+            with console.status(f"{name} …") as status:
+                results.append(_run(name, status))
         except (AnswersWrong, Refused, ServerFailed, OSError) as error:
             raise click.ClickException(f"{name}: {error}") from error
         except ModuleNotFoundError as error:
@@ -66,6 +70,12 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
     write_figures(json_file, {"machine": machine.as_dict(), **{result.name: result.as_dict() for result in results}})
     if any(result.reached is False for result in results):
         sys.exit(1)
+
+
+def _run(name: str, status: Status) -> Result:
+    if name in CURVES:
+        return CURVES[name](lambda what: status.update(f"{name}: {what} …"))
+    return BENCHMARKS[name]()
 
 
 def _refuse_debug_build() -> None:
