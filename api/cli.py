@@ -17,8 +17,8 @@ from engine.errors import ConfigurationError, MadanSaraError
 
 __all__ = ["main"]
 
-_ELSEWHERE = {"bench": "bench.run", "demo": "bench.demo"}
-"""Commands and the modules that have them under the same name, imported only when asked for."""
+_ELSEWHERE = {"bench": "bench.run", "bench-page": "bench.page", "demo": "bench.demo"}
+"""Commands and the modules that have them under the same name (as Python writes it), imported only when asked for."""
 
 
 class _Commands(click.RichGroup):
@@ -29,7 +29,7 @@ class _Commands(click.RichGroup):
 
     def get_command(self, context: click.Context, name: str) -> Any:
         if name in _ELSEWHERE:
-            return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+            return getattr(importlib.import_module(_ELSEWHERE[name]), name.replace("-", "_"))
         return super().get_command(context, name)
 
 

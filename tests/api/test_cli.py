@@ -54,7 +54,7 @@ def test_a_port_in_use_is_named() -> None:
 def test_every_command_is_listed() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for command in ("serve", "demo", "bench"):
+    for command in ("serve", "demo", "bench", "bench-page"):
         assert command in result.stdout
 
 
