@@ -2,7 +2,7 @@
 
 Each point has a process of its own, so that no memory is there before that another point gave back:
 
-    python -m bench.growth.known 10000
+    python -m bench.growth.known RECIPIENTS BATCH
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def known_curve(tell: Tell) -> list[KnownPoint]:
     points = []
     for recipients in RECIPIENTS:
         tell(f"{recipients:,} people known")
-        command = [sys.executable, "-m", __name__, str(recipients)]
+        command = [sys.executable, "-m", __name__, str(recipients), str(BATCH)]
         ran = subprocess.run(command, check=False, capture_output=True)
         if ran.returncode:
             last_words = ran.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -57,7 +57,7 @@ def known_curve(tell: Tell) -> list[KnownPoint]:
     return points
 
 
-def known_point(recipients: int, batch: int = BATCH) -> KnownPoint:
+def known_point(recipients: int, batch: int) -> KnownPoint:
     """In this process; `recipients` is a multiple of `batch`. Raises `AnswersWrong`."""
     from engine import Engine  # noqa: PLC0415 - compiles kernels, so only when asked for
 
@@ -107,6 +107,6 @@ def _warm_up(engine: Engine, batch: int) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.buffer.write(msgspec.json.encode(known_point(int(sys.argv[1]))))
+        sys.stdout.buffer.write(msgspec.json.encode(known_point(*map(int, sys.argv[1:]))))
     except AnswersWrong as wrong:
         sys.exit(str(wrong))
