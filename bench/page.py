@@ -115,8 +115,7 @@ def page(figures: Figures, pictures: set[str]) -> str:
     """The Markdown; the pictures of these names lie beside it."""
     parts = [
         "# Figures of one run",
-        "Made by `madan-sara bench-page` from what `madan-sara bench --json` wrote; not edited by hand.\n"
-        "[performance.md](../performance.md) says what they mean.",
+        "Made by `madan-sara bench-page` from what `madan-sara bench --json` wrote; not edited by hand.",
         "\n".join(f"{line}  " for line in figures.machine.lines()).rstrip(),
     ]
     if figures.told:
