@@ -29,7 +29,7 @@ def shards_curve(tell: Tell) -> list[ShardsPoint]:
     """Raises `AnswersWrong`."""
     points = []
     for shards in SHARDS:
-        tell(f"{shards} shards")
+        tell(f"shards: {shards}")
         with Server("--clock", "manual", "--shards", str(shards)) as server:
             measured = measure_size(server, SIZE)
             singly = send_singly(server, SENDS_PER_S, WARM_UP_S, MEASURED_S, STRANGER)

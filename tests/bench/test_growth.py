@@ -78,7 +78,7 @@ def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_point_for_each_number_of_shards() -> None:
     heard: list[str] = []
     points = shards.shards_curve(heard.append)
-    assert heard == ["1 shards", "4 shards"]
+    assert heard == ["shards: 1", "shards: 4"]
     assert [point.shards for point in points] == [1, 4]
     for point in points:
         low, high = point.decisions_per_s_range
