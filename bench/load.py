@@ -37,8 +37,10 @@ class Load:
         """
         answers: list[bytes] = [b""] * len(asks)
 
+        left = iter(range(len(asks)))  # shared: whichever lane is free takes the next
+
         def work(lane: int) -> None:
-            for index in range(lane, len(asks), IN_FLIGHT):
+            for index in left:
                 answers[index] = self._connections[lane].post(*asks[index])
 
         for connection in self._connections:
