@@ -31,14 +31,14 @@ TIMEOUT_S = 30
 class Answers:
     """What came back, in the order in which it came: 200s, other answers, and why others were lost.
 
-    `sent_s` is from the start to the last request sent, `elapsed_s` to the last answer.
+    `elapsed_s` is from the start to the last answer; `late_s` how long after it was due a request was sent at most.
     """
 
     successes: list[Answer] = field(default_factory=list)
     others: list[Answer] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     connections: int = 0
-    sent_s: float = 0.0
+    late_s: float = 0.0
     elapsed_s: float = 0.0
 
     def __len__(self) -> int:
@@ -82,9 +82,14 @@ def send_at_rate(host: str, port: int, requests: Sequence[Request], per_second: 
     return send_at(host, port, requests, [position / per_second for position in range(len(requests))])
 
 
-def send_at(host: str, port: int, requests: Sequence[Request], due_s: Sequence[float]) -> Answers:
-    """Sends each request so many seconds after the start, in order, and waits for the last answer."""
-    return uvloop.run(Run(host, port).send_all(requests, due_s))
+def send_at(
+    host: str, port: int, requests: Sequence[Request], due_s: Sequence[float], connections: int = CONNECTIONS
+) -> Answers:
+    """Sends each request so many seconds after the start, in order, and waits for the last answer.
+
+    So many `connections` are opened ahead.
+    """
+    return uvloop.run(Run(host, port).send_all(requests, due_s, connections))
 
 
 class Run:
@@ -100,11 +105,10 @@ class Run:
         """When there is nothing more to wait for."""
         self._count = 0
 
-    async def send_all(self, requests: Sequence[Request], due_s: Sequence[float]) -> Answers:
+    async def send_all(self, requests: Sequence[Request], due_s: Sequence[float], connections: int) -> Answers:
         """See `send_at`."""
         self._count = len(requests)
-        for stream in [await self._connect() for _ in range(CONNECTIONS)]:
-            self._idle.append(stream)
+        self._idle += [await self._connect() for _ in range(connections)]
         started = perf_counter()
         for position, (request, after_s) in enumerate(zip(requests, due_s, strict=True)):
             due = started + after_s
@@ -112,7 +116,7 @@ class Run:
                 await asyncio.sleep(math.ceil(wait * TICKS_PER_S) / TICKS_PER_S)
             await asyncio.sleep(0)  # for the answers that came, where it is late
             self._send(request, position, due)
-        self._answers.sent_s = perf_counter() - started
+            self._answers.late_s = max(self._answers.late_s, perf_counter() - due)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._ended.wait()

@@ -20,6 +20,7 @@ from bench.http_batch import http_batch_arrow, http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
 from bench.memory import memory
+from bench.overload import overload
 from bench.peers.comparison import EXTRA, peers
 from bench.report import wide_console
 from bench.restart import restart
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "checkpoint": checkpoint,
     "restart": restart,
     "peers": peers,
+    "overload": overload,
 }
 WRONG_BUILD = 2
 
