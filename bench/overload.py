@@ -38,8 +38,8 @@ def overload() -> Result:
         reached=reached,
         method=f"single sends, a new person each, and batches of {BATCH:,} in JSON; {ROUNDS} rounds of: capacity "
         f"(closed loop, {CAPACITY_S:.0f} s), then open loop, {CALM:.0%} of it for {CALM_S:.0f} s, {TIMES:.0f} times as "
-        f"much for {OVERLOAD_S:.0f} s, {CALM:.0%} for {CALM_S:.0f} s; medians of the rounds; latency from the instant a "
-        "request is due, of all rounds; generator on the same cores; every answer checked, the status against their sum",
+        f"much for {OVERLOAD_S:.0f} s, {CALM:.0%} for {CALM_S:.0f} s; medians of the rounds; latency from the instant "
+        "a request is due, of all rounds; generator on the same cores; answers checked, the status against their sum",
         figures=figures,
         rows=tuple(rows),
     )
@@ -93,7 +93,7 @@ def _sentences(told: dict[str, float], failures: list[str]) -> list[str]:
         f"answered: p50 {told['answered_p50_ms']:.0f} ms, p99 {told['answered_p99_ms']:.0f}, longest "
         f"{told['answered_max_ms']:.0f}; refused: {told['refused_p50_ms']:.0f}, {told['refused_p99_ms']:.0f}, "
         f"{told['refused_max_ms']:.0f}",
-        f"before it: p50 {told['before_p50_ms']:.0f} ms, p99 {told['before_p99_ms']:.0f}; in the {CALM_S:.0f} s after: "
-        f"{told['after_p50_ms']:.0f} and {told['after_p99_ms']:.0f}, the last refusal {told['recovered_s']:.2f} s after "
+        f"before it: p50 {told['before_p50_ms']:.0f} ms, p99 {told['before_p99_ms']:.0f}; in the {CALM_S:.0f} s after "
+        f"it: {told['after_p50_ms']:.0f} and {told['after_p99_ms']:.0f}, the last refusal {told['recovered_s']:.2f} s after "
         f"its end; {told['repeated']:.0f} refused requests answered when they came again",
     ]
