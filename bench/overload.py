@@ -93,7 +93,8 @@ def _sentences(told: dict[str, float], failures: list[str]) -> list[str]:
         f"answered: p50 {told['answered_p50_ms']:.0f} ms, p99 {told['answered_p99_ms']:.0f}, longest "
         f"{told['answered_max_ms']:.0f}; refused: {told['refused_p50_ms']:.0f}, {told['refused_p99_ms']:.0f}, "
         f"{told['refused_max_ms']:.0f}",
-        f"before it: p50 {told['before_p50_ms']:.0f} ms, p99 {told['before_p99_ms']:.0f}; in the {CALM_S:.0f} s after "
-        f"it: {told['after_p50_ms']:.0f} and {told['after_p99_ms']:.0f}, the last refusal {told['recovered_s']:.2f} s after "
-        f"its end; {told['repeated']:.0f} refused requests answered when they came again",
+        f"before it: p50 {told['before_p50_ms']:.0f} ms, p99 {told['before_p99_ms']:.0f}; in the {CALM_S:.0f} s "
+        f"after it: {told['after_p50_ms']:.0f} and {told['after_p99_ms']:.0f}, the last refusal "
+        f"{told['recovered_s']:.2f} s after its end; {told['repeated']:.0f} of those refused answered when they came "
+        "again",
     ]
