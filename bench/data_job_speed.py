@@ -71,7 +71,7 @@ def data_job() -> Result:
         f"({seconds:.1f} s); the first after {first:.0f} s, then {steady:,.0f} a second",
         target="",
         reached=None,
-        method=f"{PEOPLE:,} people in a Parquet file of {ROWS_AT_ONCE:,} a row group; Ray Data on the server's own Ray, "
+        method=f"{PEOPLE:,} people in a Parquet file of {ROWS_AT_ONCE:,} a row group; Ray Data on the server's Ray, "
         f"batches of {BATCH:,} in Arrow under keys of their own; {scheduled:.1%} scheduled; each row there once, caps, "
         "keys and money by brute force, the status against the sum of the rows",
         figures={
