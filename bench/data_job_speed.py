@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -51,17 +51,16 @@ def data_job() -> Result:
     with tempfile.TemporaryDirectory(prefix="madan-sara-bench-") as directory, Server("--clock", "manual") as server:
         people, decisions = Path(directory) / "people.parquet", Path(directory) / "decisions"
         write_people(people)
-        connection = Connection(server.host, server.port)
-        connection.set_clock(as_utc(FIRST_DAY))
-        connection.put(f"/campaigns/{CAMPAIGN}", CAMPAIGN_BODY)
-        connection.close()
+        with closing(Connection(server.host, server.port)) as connection:
+            connection.set_clock(as_utc(FIRST_DAY))
+            connection.put(f"/campaigns/{CAMPAIGN}", CAMPAIGN_BODY)
         began = perf_counter()
         with started_job(address_of(server), people, decisions) as job:
             looks = watch(job, server)
             seconds = perf_counter() - began
         tell("checking the decisions")
-        status = connection.get(f"/campaigns/{CAMPAIGN}/status")
-        connection.close()
+        with closing(Connection(server.host, server.port)) as connection:
+            status = connection.get(f"/campaigns/{CAMPAIGN}/status")
         outcomes = read_outcomes(decisions)
     scheduled = check(outcomes, status)
     steady, first = steady_per_s(looks), next((at - began for at, decided in looks if decided), seconds)
@@ -132,9 +131,8 @@ def started_job(address: str, people: Path, decisions: Path) -> Iterator[subproc
 def watch(job: subprocess.Popen[bytes], server: Server) -> Looks:
     """Looks at how far it is until it ends. Raises `AnswersWrong` if that takes too long."""
     looks: Looks = []
-    connection = Connection(server.host, server.port)
     give_up = perf_counter() + TIMEOUT_S
-    try:
+    with closing(Connection(server.host, server.port)) as connection:
         while perf_counter() < give_up:
             try:
                 job.wait(PAUSE_S)
@@ -145,8 +143,6 @@ def watch(job: subprocess.Popen[bytes], server: Server) -> Looks:
                 tell(f"{decided:,} of {PEOPLE:,} people decided")
             else:
                 return looks
-    finally:
-        connection.close()
     raise AnswersWrong(f"the job had not ended after {TIMEOUT_S} s")
 
 

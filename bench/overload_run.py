@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from time import sleep
 from typing import Any
@@ -16,6 +17,7 @@ from bench.closed_loop import send_for
 from bench.connection import Connection
 from bench.open_loop import Answers, send_at
 from bench.overload_asks import Asks
+from bench.progress import tell
 from bench.result import AnswersWrong
 from bench.server import Server
 from bench.stream import Answer
@@ -97,15 +99,15 @@ class Run:
 
     def run(self) -> Overloaded:
         """See `overload_with`."""
-        connection = Connection(self._server.host, self._server.port)
-        connection.put(f"/campaigns/{self._asks.campaign}", self._asks.campaign_body)
-        connection.close()
-        self._capacity(WARM_UP_S)
-        for _ in range(ROUNDS):
-            self._result.rounds.append(self._round())
-        self._repeat()
-        self._check(connection.get(f"/campaigns/{self._asks.campaign}/status"))
-        connection.close()
+        with closing(Connection(self._server.host, self._server.port)) as connection:
+            connection.put(f"/campaigns/{self._asks.campaign}", self._asks.campaign_body)
+            connection.close()  # the server ends it anyway
+            self._capacity(WARM_UP_S)
+            for number in range(ROUNDS):
+                tell(f"{self._asks.name}, round {number + 1} of {ROUNDS}")
+                self._result.rounds.append(self._round())
+            self._repeat()
+            self._check(connection.get(f"/campaigns/{self._asks.campaign}/status"))
         return self._result
 
     def _capacity(self, seconds: float) -> float:
