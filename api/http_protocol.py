@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from api.intake import Intake
@@ -43,19 +43,29 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = None
         # Where this answer would come before that of a request ahead, or must have no body, the application refuses.
         is_first = self.cycle is None or self.cycle.response_complete
-        if is_first and self._intake.refuses(self.url, self.tasks) and self.parser.get_method() != b"HEAD":
+        if is_first and self._intake.refuses(self.url) and self.parser.get_method() != b"HEAD":
             self._is_refused = True
             self._refuse()
         else:
             super().on_headers_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Overrides uvicorn's, to count: its set of tasks holds those that are done a little longer than they are."""
+        self._intake.enter()
+        super()._start_asgi_task(cycle, self._run)
+
+    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._intake.leave()
+
     def _refuse(self) -> None:
         count_refused()
-        headers = [*self.server_state.default_headers, *_HEADERS]
+        lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
         if not self.parser.should_keep_alive():
-            headers.append((b"connection", b"close"))
-        lines = [b"%s: %s\r\n" % header for header in headers]
-        self.transport.write(b"".join([b"HTTP/1.1 429 Too Many Requests\r\n", *lines, b"\r\n", _BODY]))
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([_REFUSAL_LINE, *lines, _REFUSAL]))
 
     def on_body(self, body: bytes) -> None:
         if not self._is_refused:
@@ -80,16 +90,14 @@ class HttpProtocol(HttpToolsProtocol):
                 self.send_400_response("The request's line and headers are too long.")
 
 
-def _refusal() -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The headers and the body of the answer: the application's own."""
+def _refusal() -> bytes:
+    """The application's own answer, from the headers that are always the same to its end."""
     error = Overloaded("Too many requests are under way.")
     response = problem_response(error.status, error.detail, headers={"Retry-After": str(error.retry_after_s)})
-    headers = {
-        "content-type": response.media_type,
-        "content-length": str(len(response.content)),
-        **response.headers,
-    }
-    return [(name.lower().encode(), str(value).encode()) for name, value in headers.items()], response.content
+    headers = {"Content-Type": response.media_type, "Content-Length": len(response.content), **response.headers}
+    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
+    return f"{lines}\r\n".encode() + response.content
 
 
-_HEADERS, _BODY = _refusal()
+_REFUSAL_LINE = b"HTTP/1.1 429 Too Many Requests\r\n"
+_REFUSAL = _refusal()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,19 +42,29 @@ class Intake:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._entered = 0
         self._requests = 0
         self._batches = 0
         self._bytes = 0
 
-    def refuses(self, target: bytes, under_way: Collection[asyncio.Task[None]]) -> bool:
-        """Whether a request has no place, as far as its target tells. `under_way` are the tasks of the requests before,
-        those that are done a little longer than they are."""
+    def refuses(self, target: bytes) -> bool:
+        """Whether a request has no place, as far as its target tells."""
         if not target.startswith(BOUNDED):
             return False
-        most = self._limits.requests_in_flight_max
-        if len(under_way) >= most and sum(not task.done() for task in under_way) >= most:
+        if self._entered >= self._limits.requests_in_flight_max:
             return True
         return self._batches >= BATCHES_MAX and _is_batch(target)
+
+    def enter(self) -> None:
+        """A request was let in; `leave` is called once it has ended.
+
+        It takes its place a little later, when its task begins, so these are counted besides.
+        """
+        self._entered += 1
+
+    def leave(self) -> None:
+        """See `enter`."""
+        self._entered -= 1
 
     @contextmanager
     def place(self, scope: Scope) -> Iterator[None]:
