@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -181,6 +182,15 @@ async def test_connections_that_wait_are_accepted_together() -> None:
         for connection in waiting:
             connection.close()
         assert accepted == WAITING
+
+
+@on_the_servers_loop
+async def test_what_is_under_way_is_seldom_looked_at_for_garbage() -> None:
+    """The more of it there was, the longer that took, and the more there was."""
+    async with serving(WAITING) as served:
+        before = gc.get_stats()[0]["collections"]
+        await served.fill(WAITING)
+        assert gc.get_stats()[0]["collections"] - before <= 1
 
 
 def test_a_batch_without_a_place_is_refused_before_its_body_comes(default_front: Front) -> None:
