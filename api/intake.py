@@ -1,8 +1,8 @@
 """Intake: what may be under way at once, and how a body is read without ever holding more than is allowed.
 
 Whoever is over a bound is refused as early as it is known: by `HttpProtocol`, as soon as the head is read, which costs
-a fiftieth of an answer; else here, which costs a third of one. With three times as many requests as can be answered,
-the latter left no time to answer any.
+a tenth of an answer; else here, behind Litestar. With three times as many requests as can be answered, refusals here
+left no time to answer any.
 """
 
 from __future__ import annotations
