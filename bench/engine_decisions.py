@@ -83,7 +83,7 @@ def _round(engine: Engine, crowd: list[bytes], day: int) -> tuple[dict[str, floa
         parsed = perf_counter()
         decided = engine.shards[0].decide(part)
         ended = perf_counter()
-        answers.append(request.render_batch({0: decided}, "b-bench"))
+        answers.append(request.replies({0: decided}).render_batch("b-bench"))
         seconds["render"] += perf_counter() - ended
         seconds["decide"] += ended - parsed
         seconds["parse"] += parsed - began
