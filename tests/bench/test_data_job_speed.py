@@ -61,7 +61,7 @@ class InProcess(Connection):
         form = Form(f'{{"campaign_id":"{CAMPAIGN}"}}'.encode(), True)
         request = cls.engine.router.parse_batch(stream_of(people), form)
         decided = cls.engine.shards[0].decide(request.part(0, FIRST_DAY))
-        return table_of(form.render(request, {0: decided}, "b-1")).replace_schema_metadata()
+        return table_of(form.render(request, {0: decided}, "b-1")[0]).replace_schema_metadata()
 
 
 @pytest.fixture(autouse=True)
