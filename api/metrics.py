@@ -12,12 +12,15 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram
 
-__all__ = ["DECISIONS", "RequestMetrics", "count_decisions"]
+__all__ = ["DECISIONS", "RequestMetrics", "count_decisions", "count_refused"]
 
 DECISIONS = Counter(
     "madan_sara_decisions",
     "Decisions by status and, where scheduled, channel or, where blocked, reason.",
     ["status", "label"],
+)
+REFUSED = Counter(
+    "madan_sara_requests_refused", "Requests refused before anybody looked at them: too many were under way."
 )
 _BY = ("method", "path", "status_code")
 _REQUESTS = Counter("madan_sara_requests", "Requests by path template and status.", _BY)
@@ -77,3 +80,8 @@ def count_decisions(tally: Iterable[tuple[str, str, int]]) -> None:
     """Adds (status, channel or reason, how many)."""
     for status, label, count in tally:
         DECISIONS.labels(status, label).inc(count)
+
+
+def count_refused() -> None:
+    """Adds one; the counts by path have none of them."""
+    REFUSED.inc()

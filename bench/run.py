@@ -14,13 +14,16 @@ from rich.table import Table
 from bench.checkpoint import checkpoint
 from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
+from bench.data_job_speed import data_job
 from bench.durability import durability
 from bench.engine_decisions import engine_decisions
 from bench.http_batch import http_batch_arrow, http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
 from bench.memory import memory
+from bench.overload import overload
 from bench.peers.comparison import EXTRA, peers
+from bench.progress import shown
 from bench.report import wide_console
 from bench.restart import restart
 from bench.result import AnswersWrong, Result
@@ -36,6 +39,8 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "checkpoint": checkpoint,
     "restart": restart,
     "peers": peers,
+    "overload": overload,
+    "data_job": data_job,
 }
 WRONG_BUILD = 2
 
@@ -56,7 +61,7 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
     results = []
     for name in [only] if only else BENCHMARKS:
         try:
-            with console.status(f"{name} …"):
+            with shown(console, name):
                 results.append(BENCHMARKS[name]())
         except (AnswersWrong, Refused, ServerFailed, OSError) as error:
             raise click.ClickException(f"{name}: {error}") from error
