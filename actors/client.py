@@ -119,11 +119,11 @@ class AsyncOutreach:
                 await self._standing(request.campaign_id)
             if request.dry_run:
                 answers = await self._rehearse(request, now)
-                return await asyncio.to_thread(form.render, request, answers, None), []
+                rendered, _ = await asyncio.to_thread(form.render, request, answers, None)
+                return rendered, []
             outcomes = await asyncio.gather(*(self._decide_for(request, shard, now) for shard in request.shards))
         answers = dict(zip(request.shards, outcomes, strict=True))
-        rendered = await asyncio.to_thread(form.render, request, answers, f"b-{uuid.uuid4().hex}")
-        return rendered, request.tally(answers)
+        return await asyncio.to_thread(form.render, request, answers, f"b-{uuid.uuid4().hex}")
 
     async def send_body(self, body: bytes) -> tuple[bytes, list[tuple[str, str, int]]]:
         """As `send_batch_body`, of `POST /send`. Sends that arrive together share a call.
@@ -138,12 +138,14 @@ class AsyncOutreach:
                 answers = await self._rehearse(request, now)
             if answers[shard] is None:
                 raise ShardUnavailable(f"The {shard_name(shard)} does not answer.")
-            check_decided(request.tally(answers))
-            return request.render_send(answers[shard]), []
+            replies = request.replies(answers)
+            check_decided(replies.tally())
+            return replies.render_send(), []
         answer = await self._gatherers[shard].ask((request.campaign_id, request.part(shard, now)))
-        tally = request.tally({shard: answer})
+        replies = request.replies({shard: answer})
+        tally = replies.tally()
         check_decided(tally)
-        return request.render_send(answer), tally
+        return replies.render_send(), tally
 
     # ---- messages, recipients, events -------------------------------------------------------------------
 

@@ -126,11 +126,12 @@ class Keyed:
         async with self._turn(key, Claim.of(*key, body, now)) as turn:
             part = ClaimedPart(request.campaign_id, request.part(shard, now), turn.claim)
             kept: ClaimedAnswer = await self._sends[shard].ask(part)
-        tally = request.tally({shard: kept.answer})
+        replies = request.replies({shard: kept.answer})
+        tally = replies.tally()
         check_decided(tally)  # without an answer yet the key stays bound, and the same request goes on
         replayed = kept.answer == kept.before
         tally = [] if replayed else tally
-        return KeyedAnswer(request.render_send(kept.answer), replayed, tally)
+        return KeyedAnswer(replies.render_send(), replayed, tally)
 
     async def send_batch_body(self, key: Key, body: bytes, form: Form = JSON) -> KeyedAnswer:
         """As `AsyncOutreach.send_batch_body`; the form is part of the key's path."""
@@ -150,9 +151,10 @@ class Keyed:
                 answers = await self._decide_batch(request, turn, now)
         after = {shard: answer.answer if answer else None for shard, answer in answers.items()}
         before = {shard: answer.before if answer else None for shard, answer in answers.items()}
-        rendered = await asyncio.to_thread(form.render, request, after, turn.batch_id)
+        rendered, tally = await asyncio.to_thread(form.render, request, after, turn.batch_id)
+        found = request.replies(before).tally()
         replayed = after == before and None not in after.values() and not (turn.begun.first and not after)
-        return KeyedAnswer(rendered, replayed, _decided(request.tally(after), request.tally(before), turn.begun.first))
+        return KeyedAnswer(rendered, replayed, _decided(tally, found, turn.begun.first))
 
     async def once(self, key: Key, body: bytes, size: int, work: Callable[[], Awaitable[bytes]]) -> tuple[bytes, bool]:
         """What `work` gave when the key came first, and whether that was before. The answer takes `size` at most."""

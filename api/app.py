@@ -9,8 +9,8 @@ from litestar import Litestar, Router
 from actors.client import AsyncOutreach
 from api import campaigns, operations, recipients, sending
 from api.intake import Intake, IntakeMiddleware
-from api.keys import KeyGuard
-from api.metrics import request_metrics
+from api.keys import KeyMiddleware
+from api.metrics import RequestMetrics
 from api.openapi import build_document
 from api.paths import EncodedPaths
 from api.problems import exception_handlers
@@ -26,18 +26,16 @@ def create_app(outreach: AsyncOutreach, settings: Settings) -> Litestar:
 
     Health and /schema are open; everything else needs a key where any is configured.
     """
-    guards = [KeyGuard(settings.api_keys)]
     outreach_router = Router(PREFIX, route_handlers=[*campaigns.HANDLERS, *sending.HANDLERS, *recipients.HANDLERS])
     clock = operations.CLOCK_HANDLERS if settings.clock == "manual" else ()
     guarded = Router(
         "/",
         route_handlers=[outreach_router, operations.metrics, *clock],
-        guards=guards,
-        middleware=[IntakeMiddleware()],
+        middleware=[KeyMiddleware(settings.api_keys), IntakeMiddleware()],
     )
     app = Litestar(
         route_handlers=[guarded, *operations.OPEN_HANDLERS],
-        middleware=[request_metrics().middleware],
+        middleware=[RequestMetrics()],
         exception_handlers=exception_handlers(),
         openapi_config=None,
         logging_config=None,

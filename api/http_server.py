@@ -9,49 +9,29 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from litestar import Litestar
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.acceptor import Acceptor
+from api.http_protocol import HttpProtocol
+from api.intake import Intake
 from engine.errors import ConfigurationError
 
 __all__ = ["HttpServer", "bind"]
 
-
-HEAD_BYTES_MAX = 64 * 1024
-"""Of a request's line and headers; over it: 400, and the connection ends."""
-
-
-class _BoundedHead(HttpToolsProtocol):
-    """uvicorn's, which would keep a line or headers of any length."""
-
-    _head_bytes: int | None = None
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._head_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        self._head_bytes = None
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-                self.send_400_response("The request's line and headers are too long.")
+GARBAGE = 20_000
+"""Objects more than there were, before a collection looks for garbage among them. At Python's 700 a sixth of the time
+under overload went into that: connections and requests under way are no garbage."""
 
 
 class HttpServer(uvicorn.Server):
-    """Serves `app` and calls `on_ready` once it can answer.
+    """Serves `app`, to which `intake` lets requests in, and calls `on_ready` once it can answer.
 
     Signals are left to the caller: uvicorn's own handling ends the process by the signal it caught.
     """
 
-    def __init__(self, app: Litestar, drain_timeout_ms: int, on_ready: Callable[[], None]) -> None:
+    def __init__(self, app: Litestar, intake: Intake, drain_timeout_ms: int, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_BoundedHead,
                 proxy_headers=False,
                 access_log=False,
                 log_config=None,
@@ -59,16 +39,29 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=-(-drain_timeout_ms // 1000),
             )
         )
+        self._intake = intake
         self._on_ready = on_ready
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Overrides uvicorn's, to tell when it is done."""
-        await super().startup(sockets)
+        """Overrides uvicorn's, to accept as `Acceptor` does, and to tell when it is done."""
+        await super().startup([])
         if not self.should_exit:
+            self._acceptors += [Acceptor(listener, self._protocol) for listener in sockets or []]
             # What is there by now stays for good: no collection of garbage needs to look at it again, which takes long.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(GARBAGE)
             self._on_ready()
+
+    def _protocol(self) -> HttpProtocol:
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state, self._intake)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Overrides uvicorn's, which knows the servers that it has made itself."""
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """Takes no more connections, lets requests under way finish, and makes `serve` return."""

@@ -32,8 +32,10 @@ def serve(settings: Settings, address: str, announce: Callable[[str], None]) -> 
 async def _serve(
     cluster: Cluster, settings: Settings, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
+    app = create_app(cluster.client(), settings)
     server = HttpServer(
-        create_app(cluster.client(), settings),
+        app,
+        app.state.intake,
         settings.limits.drain_timeout_ms,
         lambda: announce(_url(settings.host, listener)),
     )

@@ -15,7 +15,7 @@ from bench.population import batch_body, people, recipient
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
-__all__ = ["ARROW", "JSON", "Ask", "BatchForm"]
+__all__ = ["ARROW", "JSON", "Ask", "BatchForm", "people_table"]
 
 CHANNELS = ("email", "sms", "whatsapp", "instagram", "facebook")
 
@@ -63,8 +63,7 @@ class ArrowForm:
     def people(self, first: int, size: int) -> bytes:
         from actors.tables import stream_of  # noqa: PLC0415 - imports Ray, so only when asked for
 
-        rows = [recipient(number) for number in range(first, first + size)]
-        return stream_of(_pyarrow().Table.from_pylist(rows, schema=_schema()))
+        return stream_of(people_table(first, size))
 
     def ask(self, campaign_id: str, dedup_key: str, people: bytes) -> Ask:
         options = urlencode({"campaign_id": campaign_id, "dedup_key": dedup_key})
@@ -86,6 +85,12 @@ class ArrowForm:
             },
             BatchAnswer,
         )
+
+
+def people_table(first: int, size: int) -> pyarrow.Table:
+    """The people `first` to `first + size - 1`, a row each, with the columns that the product takes."""
+    rows = [recipient(number) for number in range(first, first + size)]
+    return _pyarrow().Table.from_pylist(rows, schema=_schema())
 
 
 def _texts(table: pyarrow.Table, name: str) -> Sequence[Any]:

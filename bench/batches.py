@@ -1,4 +1,4 @@
-"""The load of the batch benchmarks: 100,000 people, 10,000 a request if not said, on consecutive days, every answer
+"""The load of the batch benchmarks: 200,000 people, 10,000 a request if not said, on consecutive days, every answer
 checked."""
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from bench.result import AnswersWrong
 from bench.server import Server
 
 BATCH = 10_000
-BATCHES = 10
-REPEATS = 7
+BATCHES = 20
+REPEATS = 5
 FIRST_DAY = 1_767_225_600  # 2026-01-01T00:00:00Z
 CAMPAIGN = "spring"
 CAMPAIGN_BODY: dict[str, Any] = {

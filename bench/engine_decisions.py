@@ -95,7 +95,7 @@ def decide(engine: Engine, crowd: Sequence[bytes], day: int) -> Decided:
         parsed = perf_counter()
         decided = engine.shards[0].decide(part)
         ended = perf_counter()
-        answers.append(request.render_batch({0: decided}, "b-bench"))
+        answers.append(request.replies({0: decided}).render_batch("b-bench"))
         rendered = perf_counter()
         for stage, took in zip(STAGES, (parsed - began, ended - parsed, rendered - ended), strict=True):
             seconds[stage] += took

@@ -47,8 +47,10 @@ class Load:
         """
         answers, waits = [b""] * len(asks), [0.0] * len(asks)
 
+        left = iter(range(len(asks)))  # shared: whichever lane is free takes the next
+
         def work(lane: int) -> None:
-            for index in range(lane, len(asks), IN_FLIGHT):
+            for index in left:
                 answers[index] = self._connections[lane].post(*asks[index])
                 waits[index] = self._connections[lane].seconds
 

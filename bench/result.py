@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-Tell = Callable[[str], None]
-"""Hears what a long benchmark is at, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import TextIO
 import rich_click as click
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
 
 from bench.checkpoint import checkpoint
 from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
+from bench.data_job_speed import data_job
 from bench.durability import durability
 from bench.engine_decisions import engine_decisions
 from bench.growth.curves import growth
@@ -22,10 +22,12 @@ from bench.http_batch import http_batch_arrow, http_batch_json
 from bench.http_send import http_send
 from bench.machine import Machine, this_machine
 from bench.memory import memory
+from bench.overload import overload
 from bench.peers.comparison import EXTRA, peers
+from bench.progress import shown
 from bench.report import wide_console
 from bench.restart import restart
-from bench.result import AnswersWrong, Result, Tell
+from bench.result import AnswersWrong, Result
 from bench.server import ServerFailed
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -38,17 +40,18 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "checkpoint": checkpoint,
     "restart": restart,
     "peers": peers,
+    "overload": overload,
+    "data_job": data_job,
+    "growth": growth,  # last, as it takes the longest
 }
-CURVES: dict[str, Callable[[Tell], Result]] = {"growth": growth}
-"""After all others, as they take the longest, and tell what they are at."""
-
-NAMES = [*BENCHMARKS, *CURVES]
 WRONG_BUILD = 2
 
 
 @click.command()
 @json_option
-@click.option("--only", type=click.Choice(NAMES), metavar="NAME", help=f"Run one alone: {', '.join(NAMES)}.")
+@click.option(
+    "--only", type=click.Choice(list(BENCHMARKS)), metavar="NAME", help=f"Run one alone: {', '.join(BENCHMARKS)}."
+)
 def bench(json_file: TextIO | None, only: str | None) -> None:
     """Measure the product as its user meets it, and check every answer while at it.
 
@@ -58,10 +61,10 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
     end_on_sigterm()
     console, machine = wide_console(), this_machine()
     results = []
-    for name in [only] if only else NAMES:
+    for name in [only] if only else BENCHMARKS:
         try:
-            with console.status(f"{name} …") as status:
-                results.append(_run(name, status))
+            with shown(console, name):
+                results.append(BENCHMARKS[name]())
         except (AnswersWrong, Refused, ServerFailed, OSError) as error:
             raise click.ClickException(f"{name}: {error}") from error
         except ModuleNotFoundError as error:
@@ -70,12 +73,6 @@ def bench(json_file: TextIO | None, only: str | None) -> None:
     write_figures(json_file, {"machine": machine.as_dict(), **{result.name: result.as_dict() for result in results}})
     if any(result.reached is False for result in results):
         sys.exit(1)
-
-
-def _run(name: str, status: Status) -> Result:
-    if name in CURVES:
-        return CURVES[name](lambda what: status.update(f"{name}: {what} …"))
-    return BENCHMARKS[name]()
 
 
 def _refuse_debug_build() -> None:

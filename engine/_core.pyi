@@ -31,6 +31,7 @@ __all__ = [
     "STATUSES",
     "URGENCIES",
     "Admission",
+    "Replies",
     "Request",
     "RequestParser",
     "Shard",
@@ -120,10 +121,17 @@ class Request:
 
         Raises IndexError if there is no such shard."""
 
-    def render_batch(self, answers: Mapping[int, bytes | None], batch_id: str | None) -> bytes:
+    def replies(self, answers: Mapping[int, bytes | None]) -> Replies:
+        """What became of its recipients, by the answers of its shards."""
+
+@final
+class Replies:
+    """What became of every recipient of a request. Made by `Request` alone."""
+
+    def render_batch(self, batch_id: str | None) -> bytes:
         """The JSON that `POST /send-batch` answers, results in the order of the input."""
 
-    def render_arrow_batch(self, answers: Mapping[int, bytes | None], batch_id: str | None) -> bytes:
+    def render_arrow_batch(self, batch_id: str | None) -> bytes:
         """The same as an Arrow IPC stream of one record batch, a row a decision, in the order of the input.
 
         Columns: `message_id`, `recipient_id`, `scheduled_local` utf8; `status`, `reason`, `detail`, `channel` utf8 in
@@ -132,10 +140,10 @@ class Request:
         where explained, `explanation`, JSON as utf8. What does not apply is null. The schema's metadata has `batch_id`
         (unless None), and `counts` and `reasons` as JSON."""
 
-    def render_send(self, answer: bytes | None) -> bytes:
+    def render_send(self) -> bytes:
         """The JSON of the one decision that `POST /send` answers."""
 
-    def tally(self, answers: Mapping[int, bytes | None]) -> list[tuple[str, str, int]]:
+    def tally(self) -> list[tuple[str, str, int]]:
         """(status, label, count) of each outcome that occurs: the label is the channel where scheduled, the reason
         where blocked, else empty."""
 

@@ -17,11 +17,13 @@ class Form(NamedTuple):
     """Where the body is an Arrow stream of the recipients: all else of the request, a JSON object."""
     arrow_answer: bool = False
 
-    def render(self, request: Request, answers: Mapping[int, bytes | None], batch_id: str | None) -> bytes:
-        """The answer to a batch; see `Request`."""
-        if self.arrow_answer:
-            return request.render_arrow_batch(answers, batch_id)
-        return request.render_batch(answers, batch_id)
+    def render(
+        self, request: Request, answers: Mapping[int, bytes | None], batch_id: str | None
+    ) -> tuple[bytes, list[tuple[str, str, int]]]:
+        """The answer to a batch, and its tally; see `Replies`."""
+        replies = request.replies(answers)
+        rendered = replies.render_arrow_batch(batch_id) if self.arrow_answer else replies.render_batch(batch_id)
+        return rendered, replies.tally()
 
 
 JSON = Form()

@@ -92,13 +92,12 @@ class Engine:
     def send_batch_json(self, body: bytes, now: int) -> bytes:
         """The same from JSON to JSON."""
         request = self.router.parse_batch(body)
-        return request.render_batch(self._decide(request, now), None if request.dry_run else "b-local")
+        return request.replies(self._decide(request, now)).render_batch(None if request.dry_run else "b-local")
 
     def send(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
         """Decides for one recipient. Raises `RequestError`, `UnknownCampaign`."""
         request = self.router.parse_send(_json(body))
-        (answer,) = self._decide(request, now).values()
-        return msgspec.json.decode(request.render_send(answer))  # type: ignore[no-any-return]
+        return msgspec.json.decode(request.replies(self._decide(request, now)).render_send())  # type: ignore[no-any-return]
 
     def put_recipient(self, recipient_id: str, body: bytes | dict[str, Any], now: int) -> None:
         """Keeps a profile. Raises `RequestError`."""

@@ -6,7 +6,8 @@ from bench.batches import Measured, Size, measure
 from bench.growth.points import BatchSizePoint, middle_and_range
 from bench.latency import latency_ms
 from bench.load import IN_FLIGHT
-from bench.result import AnswersWrong, Tell
+from bench.progress import tell
+from bench.result import AnswersWrong
 from bench.server import Server
 
 SIZES = (
@@ -25,7 +26,7 @@ METHOD = (
 )
 
 
-def batch_sizes_curve(tell: Tell) -> list[BatchSizePoint]:
+def batch_sizes_curve() -> list[BatchSizePoint]:
     """Raises `AnswersWrong`."""
     points = []
     for size in SIZES:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from bench.growth import batch_sizes, known, restart, shards, stall
 from bench.growth.points import Curves
-from bench.result import Result, Tell
+from bench.result import Result
 
 METHODS = {
     "shards": shards.METHOD,
@@ -17,14 +17,14 @@ METHODS = {
 }
 
 
-def growth(tell: Tell) -> Result:
+def growth() -> Result:
     """One curve after the other, every answer checked. Raises `AnswersWrong`."""
     curves = Curves(
-        shards=shards.shards_curve(tell),
-        batch_sizes=batch_sizes.batch_sizes_curve(tell),
-        known=known.known_curve(tell),
-        restart=restart.restart_curve(tell),
-        stall=stall.stall_curve(tell),
+        shards=shards.shards_curve(),
+        batch_sizes=batch_sizes.batch_sizes_curve(),
+        known=known.known_curve(),
+        restart=restart.restart_curve(),
+        stall=stall.stall_curve(),
         methods=METHODS,
     )
     return Result(

@@ -20,7 +20,8 @@ from bench.journey import DAY
 from bench.latency import latency_ms
 from bench.memory import anonymous_bytes
 from bench.population import crowd
-from bench.result import AnswersWrong, Tell
+from bench.progress import tell
+from bench.result import AnswersWrong
 
 if TYPE_CHECKING:
     from engine import Engine
@@ -43,7 +44,7 @@ METHOD = (
 )
 
 
-def known_curve(tell: Tell) -> list[KnownPoint]:
+def known_curve() -> list[KnownPoint]:
     """Raises `AnswersWrong`."""
     points = []
     for recipients in RECIPIENTS:

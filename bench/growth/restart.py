@@ -7,8 +7,8 @@ from time import sleep
 
 from bench.growth.points import RestartPoint
 from bench.population import crowd
+from bench.progress import tell
 from bench.restart import EVERYBODY, PAUSE_S, PROBES, SHARDS, SPARE_S, fill, seconds_after_kill
-from bench.result import Tell
 from bench.server import Server
 
 RECIPIENTS = (10_000, 100_000, 1_000_000)
@@ -20,7 +20,7 @@ METHOD = (
 )
 
 
-def restart_curve(tell: Tell) -> list[RestartPoint]:
+def restart_curve() -> list[RestartPoint]:
     """Raises `AnswersWrong`."""
     points = []
     known = 0

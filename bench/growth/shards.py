@@ -8,7 +8,7 @@ from bench.growth.points import ShardsPoint, middle_and_range
 from bench.http_send import send_singly
 from bench.latency import latency_ms
 from bench.load import IN_FLIGHT
-from bench.result import Tell
+from bench.progress import tell
 from bench.server import Server
 
 SHARDS = (1, 2, 4)
@@ -25,7 +25,7 @@ METHOD = (
 )
 
 
-def shards_curve(tell: Tell) -> list[ShardsPoint]:
+def shards_curve() -> list[ShardsPoint]:
     """Raises `AnswersWrong`."""
     points = []
     for shards in SHARDS:

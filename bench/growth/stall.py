@@ -6,7 +6,7 @@ from bench.checkpoint import SENDERS, wait_beside_pages
 from bench.growth.points import StallPoint
 from bench.latency import latency_ms
 from bench.population import crowd
-from bench.result import Tell
+from bench.progress import tell
 
 RECIPIENTS = (10_000, 100_000, 1_000_000)
 ROUNDS = (3_000, 3_000, 3_000)
@@ -19,7 +19,7 @@ METHOD = (
 )
 
 
-def stall_curve(tell: Tell) -> list[StallPoint]:
+def stall_curve() -> list[StallPoint]:
     """Raises `AnswersWrong`."""
     points = []
     for recipients in RECIPIENTS:

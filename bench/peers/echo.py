@@ -22,8 +22,10 @@ from litestar import Litestar, Request, Response, post
 from msgspec import Struct
 
 from api.http_server import HttpServer, bind
+from api.intake import Intake
 from bench.connection import PREFIX
 from bench.server import Server
+from engine.config import default_settings
 
 __all__ = ["EchoServer", "create_echo", "serve"]
 
@@ -142,7 +144,10 @@ def serve() -> None:
         async def run() -> None:
             gc.disable()
             server = HttpServer(
-                create_echo(), DRAIN_TIMEOUT_MS, lambda: print(f"ready http://{HOST}:{port}", flush=True)
+                create_echo(),
+                Intake(default_settings().limits),
+                DRAIN_TIMEOUT_MS,
+                lambda: print(f"ready http://{HOST}:{port}", flush=True),
             )
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
             await server.serve([listener])

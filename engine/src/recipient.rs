@@ -43,7 +43,11 @@ pub fn is_id(text: &str) -> bool {
 
 /// Whether a control character (Unicode Cc) is in the text.
 pub fn has_control(text: &str) -> bool {
-    if text.is_ascii() { text.bytes().any(|byte| byte.is_ascii_control()) } else { text.chars().any(char::is_control) }
+    // One look at each byte that never ends early is several times as fast: the compiler takes many at once.
+    let (control, beyond_ascii) = text.bytes().fold((false, false), |(control, beyond_ascii), byte| {
+        (control | byte.is_ascii_control(), beyond_ascii | !byte.is_ascii())
+    });
+    control || beyond_ascii && text.chars().any(char::is_control)
 }
 
 /// What a request says of one recipient.

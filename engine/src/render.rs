@@ -18,7 +18,7 @@ const MICRO: u64 = 1_000_000;
 
 /// The answer to a batch; a dry run has no id.
 pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Vec<u8> {
-    let counts = replies.counts(request);
+    let counts = replies.counts();
     let mut out = Vec::with_capacity(256 + request.size() * DECISION_BYTES);
     out.extend_from_slice(b"{\"batch_id\":");
     match batch_id {
@@ -26,9 +26,9 @@ pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Ve
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"counts\":");
-    out.extend_from_slice(&self::counts(&counts));
+    out.extend_from_slice(&self::counts(counts));
     out.extend_from_slice(b",\"reasons\":");
-    out.extend_from_slice(&reasons(&counts));
+    out.extend_from_slice(&reasons(counts));
     out.extend_from_slice(b",\"results\":[");
     let explain = request.header.explain;
     write_list(replies.verdicts(request), &mut out, |verdict, out| write_verdict(&verdict, explain, out));
@@ -75,8 +75,8 @@ pub fn send(request: &Request, replies: &Replies) -> Vec<u8> {
 }
 
 /// How many recipients got each status, by channel where scheduled and by reason where blocked.
-pub fn tally(request: &Request, replies: &Replies) -> Vec<(&'static str, &'static str, u32)> {
-    let counts = replies.counts(request);
+pub fn tally(replies: &Replies) -> Vec<(&'static str, &'static str, u32)> {
+    let counts = replies.counts();
     let scheduled = CHANNELS.iter().zip(counts.scheduled).map(|(channel, count)| ("scheduled", *channel, count));
     let blocked = REASONS.iter().zip(counts.blocked).map(|(reason, count)| ("blocked", *reason, count));
     let rest = [("invalid", "", counts.invalid), ("unavailable", "", counts.unavailable)];

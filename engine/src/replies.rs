@@ -9,8 +9,12 @@ use crate::words::{Channel, ChannelMask, NONE, Reason, Status};
 /// Confidence in ten-thousandths is at most one.
 const CONFIDENCE_MAX: u16 = 10_000;
 
-/// The answers to a request by shard; None where a shard is unavailable.
-pub struct Replies(Vec<Option<Explained>>);
+/// The answers to a request.
+pub struct Replies {
+    /// By shard; None where a shard is unavailable.
+    shards: Vec<Option<Explained>>,
+    counts: Counts,
+}
 
 /// What became of one recipient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,14 +45,22 @@ pub struct Counts {
 impl Replies {
     /// Takes what `answer_of` gives for each shard.
     pub fn read<'a>(request: &Request, answer_of: impl Fn(usize) -> Option<&'a [u8]>) -> Self {
-        let read = |shard| {
-            let explained = Explained::decode(answer_of(shard)?).ok()?;
-            let answer = &explained.answer;
-            let rows = answer.status.len();
-            let fits = rows == request.rows(shard) && (0..rows).all(|row| outcome_of(answer.row(row)).is_some());
-            fits.then_some(explained)
+        let mut counts = Counts { invalid: request.invalid_count(), ..Counts::default() };
+        let mut read = |shard| {
+            let rows = request.rows(shard);
+            let fitting = answer_of(shard).and_then(|answer| fitting(answer, rows));
+            match &fitting {
+                Some((_, counted)) => counts.add(counted),
+                None => counts.unavailable += rows as u32,
+            }
+            fitting.map(|(explained, _)| explained)
         };
-        Replies((0..request.shard_count()).map(read).collect())
+        let shards = (0..request.shard_count()).map(&mut read).collect();
+        Replies { shards, counts }
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Every recipient of the request these answer, with what became of it.
@@ -56,29 +68,41 @@ impl Replies {
         request.entries().enumerate().map(|(index, entry)| match entry {
             Entry::Invalid(invalid) => Verdict::Invalid { index, invalid },
             Entry::Valid { id, shard, row, left_out } => {
-                let explained = self.0.get(shard as usize).and_then(Option::as_ref);
+                let explained = self.shards.get(shard as usize).and_then(Option::as_ref);
                 let outcome = explained.and_then(|explained| outcome_of(explained.answer.row(row)));
                 let explanation = explained.and_then(|explained| explained.explanation(row));
                 Verdict::Valid { id, left_out, outcome: outcome.unwrap_or(Outcome::Unavailable), explanation }
             }
         })
     }
+}
 
-    pub fn counts(&self, request: &Request) -> Counts {
-        let mut counts = Counts::default();
-        for verdict in self.verdicts(request) {
-            let count = match verdict {
-                Verdict::Invalid { .. } => &mut counts.invalid,
-                Verdict::Valid { outcome: Outcome::Unavailable, .. } => &mut counts.unavailable,
-                Verdict::Valid { outcome: Outcome::Scheduled { channel, .. }, .. } => {
-                    &mut counts.scheduled[channel as usize]
-                }
-                Verdict::Valid { outcome: Outcome::Blocked { reason, .. }, .. } => &mut counts.blocked[reason as usize],
-            };
-            *count += 1;
-        }
-        counts
+impl Counts {
+    fn count(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Scheduled { channel, .. } => &mut self.scheduled[*channel as usize],
+            Outcome::Blocked { reason, .. } => &mut self.blocked[*reason as usize],
+            Outcome::Unavailable => &mut self.unavailable,
+        } += 1;
     }
+
+    /// Adds what another part of the request came to.
+    fn add(&mut self, part: &Counts) {
+        self.scheduled.iter_mut().zip(part.scheduled).for_each(|(count, more)| *count += more);
+        self.blocked.iter_mut().zip(part.blocked).for_each(|(count, more)| *count += more);
+        self.invalid += part.invalid;
+        self.unavailable += part.unavailable;
+    }
+}
+
+/// A shard's answer and what it comes to; None if it is not one to so many rows.
+fn fitting(answer: &[u8], rows: usize) -> Option<(Explained, Counts)> {
+    let explained = Explained::decode(answer).ok().filter(|explained| explained.answer.status.len() == rows)?;
+    let mut counts = Counts::default();
+    for row in 0..rows {
+        counts.count(&outcome_of(explained.answer.row(row))?);
+    }
+    Some((explained, counts))
 }
 
 /// What a row of an answer says; None if it says what no shard can mean.

@@ -332,6 +332,10 @@ impl Request {
     }
 
     /// How many shards the recipients are spread over, those without any too.
+    pub fn invalid_count(&self) -> u32 {
+        self.invalid.len() as u32
+    }
+
     pub fn shard_count(&self) -> usize {
         self.recipients.len()
     }

@@ -28,7 +28,8 @@ class Front:
 
     async def _serve(self) -> None:
         app = create_app(self._cluster.client(), self._settings)
-        self._server = HttpServer(app, self._settings.limits.drain_timeout_ms, self._ready.set)
+        drain_timeout_ms = self._settings.limits.drain_timeout_ms
+        self._server = HttpServer(app, app.state.intake, drain_timeout_ms, self._ready.set)
         await self._server.serve([self._listener])
 
     def __enter__(self) -> Front:

@@ -17,6 +17,8 @@ FIGURES = {
     "memory": ("bytes_per_recipient",),
     "checkpoint": ("longest_stall_ms",),
     "restart": ("seconds_1m",),
+    "overload": ("goodput_ratio", "refused_share", "failures"),
+    "data_job": ("decisions_per_s",),
 }
 
 

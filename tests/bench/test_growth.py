@@ -6,9 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
-import bench.run
 from bench import batches, checkpoint, http_send, population
 from bench.batches import Size
 from bench.connection import JSON
@@ -19,15 +17,12 @@ from bench.growth.points import BatchSizePoint, KnownPoint, RestartPoint, Shards
 from bench.machine import this_machine
 from bench.open_loop import Answers
 from bench.population import crowd, people, recipient_name, send_body
-from bench.result import AnswersWrong, Result
+from bench.result import AnswersWrong
+from bench.stream import END_OF_HEAD, Answer, Request
 from tests.bench import test_http_batch
 from tests.bench.test_replay_on_engine import InProcess
 
 ENGINES: list[InProcess] = []
-
-
-def silent(what: str) -> None:
-    """Hears nothing."""
 
 
 class Standing(test_http_batch.Standing):
@@ -53,10 +48,13 @@ class Engine(InProcess):
         pass
 
 
-def send_at_rate(host: str, port: int, requests: Sequence[bytes], per_second: float) -> Answers:
+def send_at_rate(host: str, port: int, requests: Sequence[Request], per_second: float) -> Answers:
     """As the real one, without its pace."""
-    bodies = [ENGINES[-1].post("/send", request.partition(b"\r\n\r\n")[2]) for request in requests]
-    return Answers(seconds=[0.002 * place for place in range(len(bodies))], bodies=bodies, elapsed_s=1.0)
+    answers = Answers(elapsed_s=1.0)
+    for place, request in enumerate(requests):
+        body = ENGINES[-1].post("/send", b"".join(request).partition(END_OF_HEAD)[2])
+        answers.add(Answer(place, 0.002 * place, b"http/1.1 200 ok", body))
+    return answers
 
 
 @pytest.fixture
@@ -76,9 +74,7 @@ def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_servers")
 def test_a_point_for_each_number_of_shards() -> None:
-    heard: list[str] = []
-    points = shards.shards_curve(heard.append)
-    assert heard == ["shards: 1", "shards: 4"]
+    points = shards.shards_curve()
     assert [point.shards for point in points] == [1, 4]
     for point in points:
         low, high = point.decisions_per_s_range
@@ -91,7 +87,7 @@ def test_a_point_for_each_number_of_shards() -> None:
 
 @pytest.mark.usefixtures("_no_servers")
 def test_a_point_for_each_size_of_batches() -> None:
-    points = batch_sizes.batch_sizes_curve(silent)
+    points = batch_sizes.batch_sizes_curve()
     assert [(point.batch, point.requests) for point in points] == [(1, 6), (20, 4)]
     assert all(point.p50_ms == point.p99_ms == 1 for point in points), "the engine in process says so"
 
@@ -101,14 +97,14 @@ def test_a_point_for_each_size_of_batches() -> None:
 def test_a_wrong_answer_is_no_point(curve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Engine, "mistakes", b"somebody-")
     with pytest.raises(AnswersWrong):
-        curve(silent)
+        curve()
 
 
 @pytest.mark.usefixtures("_no_servers")
 def test_money_that_runs_out_is_no_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(batches.CAMPAIGN_BODY, "budget", {"total": "0.02"})
     with pytest.raises(AnswersWrong, match="money ran out"):
-        batch_sizes.batch_sizes_curve(silent)
+        batch_sizes.batch_sizes_curve()
 
 
 def test_a_point_of_people_known() -> None:
@@ -141,11 +137,11 @@ def test_a_wrong_answer_in_process_is_no_point(day: int, monkeypatch: pytest.Mon
 def test_a_process_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "BATCH", 20)
     monkeypatch.setattr(known, "RECIPIENTS", (40,))
-    (point,) = known.known_curve(silent)
+    (point,) = known.known_curve()
     assert (point.recipients, point.batches) == (40, 2 * known.REPEATS)
     monkeypatch.setattr(known, "RECIPIENTS", (0,))
     with pytest.raises(AnswersWrong, match="0 people in process: ZeroDivisionError"):
-        known.known_curve(silent)
+        known.known_curve()
 
 
 def test_a_crowd_is_people_with_names_of_their_own() -> None:
@@ -174,7 +170,7 @@ def test_a_server_learns_more_and_more_people_and_is_killed_at_each(monkeypatch:
     monkeypatch.setattr(restart, "RECIPIENTS", (10, 30))
     monkeypatch.setattr(restart, "fill", lambda server, first, end, made: filled.append((first, end)))
     monkeypatch.setattr(restart, "seconds_after_kill", lambda *_: next(took))
-    assert restart.restart_curve(silent) == [
+    assert restart.restart_curve() == [
         RestartPoint(recipients=10, seconds=2.0, seconds_range=(1.0, 3.0), kills=3),
         RestartPoint(recipients=30, seconds=5.0, seconds_range=(4.0, 6.0), kills=3),
     ]
@@ -191,7 +187,7 @@ def _few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_few_wait")
 def test_a_point_of_waits_beside_pages() -> None:
-    points = stall.stall_curve(silent)
+    points = stall.stall_curve()
     assert [(point.recipients, point.sends) for point in points] == [(40, 25), (60, 25)]
     for point in points:
         least, longest = point.longest_stall_ms_range
@@ -204,7 +200,7 @@ def test_a_point_of_waits_beside_pages() -> None:
 def test_a_wrong_answer_beside_pages_is_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "send_body", lambda campaign, number: send_body(campaign, number + 1))
     with pytest.raises(AnswersWrong, match="was answered with"):
-        stall.stall_curve(silent)
+        stall.stall_curve()
 
 
 def test_what_is_written_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,26 +239,11 @@ def test_what_is_written_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
         "restart": restart,
         "stall": stall,
     }.items():
-        monkeypatch.setattr(module, f"{name}_curve", lambda tell, name=name: measured[name])
-    result = curves.growth(silent)
+        monkeypatch.setattr(module, f"{name}_curve", lambda name=name: measured[name])
+    result = curves.growth()
     assert [name for name, _ in result.rows] == ["shards", "batch size", "people known", "restart", "longest stall"]
     assert "12,345" in dict(result.rows)["people known"]
     read = read_figures(json.dumps({"machine": this_machine().as_dict(), "growth": result.as_dict()}).encode())
     assert {name: getattr(read.curves, name) for name in measured} == measured
     assert read.curves.methods.keys() == measured.keys()
     assert read.told == {}
-
-
-def test_bench_runs_growth_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = []
-
-    def tiny(tell: Any) -> Result:
-        heard.append(tell("one shard"))
-        return Result("growth", "few points", "", None, "by counting", {"shards": []})
-
-    monkeypatch.setitem(bench.run.CURVES, "growth", tiny)
-    monkeypatch.setattr("engine._core.BUILD_PROFILE", "release")
-    ran = CliRunner().invoke(bench.run.bench, ["--only", "growth"])
-    assert ran.exit_code == 0, ran.output
-    assert "few points" in ran.output
-    assert heard == [None]

@@ -105,7 +105,7 @@ def test_both_forms_say_the_same_of_the_same_people() -> None:
         engine.put_campaign(CAMPAIGN_BODY, CAMPAIGN)
         request = engine.router.parse_batch(form.ask(CAMPAIGN, "first", form.people(0, 50)).body, shape)
         decided = engine.shards[0].decide(request.part(0, FIRST_DAY))
-        answer = form.read(shape.render(request, {0: decided}, "b-1"))
+        answer = form.read(shape.render(request, {0: decided}, "b-1")[0])
         check_batch(answer, 0, 50)
         told.append(
             [(row.message_id, row.channel, row.scheduled_at, micros(row.cost or "0")) for row in answer.results]

@@ -103,13 +103,13 @@ def test_the_same_recipients_are_the_same_request(batch: list[Any], schema: Any,
     assert (arrow.size, arrow.shards) == (plain.size, plain.shards)
     for shard in range(SHARDS):
         assert arrow.part(shard, 77) == plain.part(shard, 77)
-    results = msgspec.json.decode(plain.render_batch({}, "b-1"))["results"]
+    results = msgspec.json.decode(plain.replies({}).render_batch("b-1"))["results"]
     ids = [result["recipient_id"] for result in results if result["status"] != "invalid"]
     answers = answers_to(plain, ids, seed)
-    told = plain.render_batch(answers, "b-1")
-    assert arrow.render_batch(answers, "b-1") == told
+    told = plain.replies(answers).render_batch("b-1")
+    assert arrow.replies(answers).render_batch("b-1") == told
     whole = msgspec.json.decode(told)
-    decisions = decisions_of(arrow.render_arrow_batch(answers, "b-1"))
+    decisions = decisions_of(arrow.replies(answers).render_arrow_batch("b-1"))
     assert as_json(decisions) == whole["results"]
     metadata = decisions.schema.metadata
     assert metadata[b"batch_id"] == b"b-1"
@@ -119,7 +119,7 @@ def test_the_same_recipients_are_the_same_request(batch: list[Any], schema: Any,
 
 def test_the_columns_of_decisions() -> None:
     request = PARSER.parse_arrow_batch(OPTIONS, stream_of(table_of([{"id": "c-1"}, {}])))
-    table = decisions_of(request.render_arrow_batch({}, None))
+    table = decisions_of(request.replies({}).render_arrow_batch(None))
     word = pa.dictionary(pa.int8(), pa.string())
     instant = pa.timestamp("s", "UTC")
     error = pa.struct([pa.field("path", pa.string(), False), pa.field("message", pa.string(), False)])
@@ -143,7 +143,7 @@ def test_the_columns_of_decisions() -> None:
     assert table["status"].to_pylist() == ["unavailable", "invalid"]
     assert table["errors"].to_pylist() == [None, [{"path": "/recipients/1/id", "message": "is required"}]]
     explained = PARSER.parse_arrow_batch(b'{"campaign_id": "a", "explain": true}', stream_of(table_of([{"id": "c-1"}])))
-    assert decisions_of(explained.render_arrow_batch({}, None)).column_names[-1] == "explanation"
+    assert decisions_of(explained.replies({}).render_arrow_batch(None)).column_names[-1] == "explanation"
 
 
 def refusal(stream: bytes, options: bytes = OPTIONS) -> RequestError:
@@ -312,4 +312,4 @@ def test_arbitrary_bytes_are_refused(stream: bytes) -> None:
 def read_anyhow(stream: bytes) -> None:
     with suppress(RequestError):
         request = PARSER.parse_arrow_batch(OPTIONS, stream)
-        decisions_of(request.render_arrow_batch({}, "b-1"))
+        decisions_of(request.replies({}).render_arrow_batch("b-1"))

@@ -66,7 +66,7 @@ def part_of(body: bytes, now: int = NOW) -> bytes:
 
 
 def answer_of(body: bytes, answer: bytes) -> list[str]:
-    text = Router(1).parse_batch(body).render_batch({0: answer}, "b")
+    text = Router(1).parse_batch(body).replies({0: answer}).render_batch("b")
     return [result["status"] for result in msgspec.json.decode(text)["results"]]
 
 

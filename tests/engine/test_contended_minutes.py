@@ -45,7 +45,8 @@ class Contended:
         request = Router(1).parse_batch(msgspec.json.encode(body | {"dry_run": dry_run}))
         part = request.part(0, 0)
         answer = self.shard.rehearse(part, {})[0] if dry_run else self.shard.decide(part)
-        scheduled_at = msgspec.json.decode(request.render_batch({0: answer}, None))["results"][0]["scheduled_at"]
+        rendered = request.replies({0: answer}).render_batch(None)
+        scheduled_at = msgspec.json.decode(rendered)["results"][0]["scheduled_at"]
         assert scheduled_at is not None
         return str(scheduled_at)
 

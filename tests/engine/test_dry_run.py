@@ -124,7 +124,7 @@ def orchestrator(ledger: Ledger, campaign: dict) -> Orchestrator:
 def rehearse(shard: Orchestrator, people: list[dict], **options: Any) -> tuple[list[dict], Taken]:
     request = Router(1).parse_batch(msgspec.json.encode(batch(people, dry_run=True, **options)))
     answer, taken = shard.rehearse(request.part(0, NOON), {})
-    return msgspec.json.decode(request.render_batch({0: answer}, None))["results"], taken
+    return msgspec.json.decode(request.replies({0: answer}).render_batch(None))["results"], taken
 
 
 def test_without_a_ledger_what_cannot_be_known_is_unavailable_and_nothing_is_changed() -> None:

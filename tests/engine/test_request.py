@@ -45,7 +45,7 @@ def rows_by_shard(ids: list[str]) -> Counter[int]:
 
 
 def rendered(request: Request, answers: dict[int, bytes | None]) -> dict[str, Any]:
-    return msgspec.json.decode(request.render_batch(answers, "b-1"))  # type: ignore[no-any-return]
+    return msgspec.json.decode(request.replies(answers).render_batch("b-1"))  # type: ignore[no-any-return]
 
 
 def error_of(body: bytes) -> RequestError:
@@ -226,7 +226,7 @@ def test_every_recipient_has_its_result_in_its_place(batch: list[Any], away: set
     unavailable = {"unavailable": statuses["unavailable"]} if statuses["unavailable"] else {}
     assert answer["counts"] == {name: statuses[name] for name in ("scheduled", "blocked", "invalid")} | unavailable
     labels = {"scheduled": "sms"}
-    assert request.tally(answers) == [
+    assert request.replies(answers).tally() == [
         (status, labels.get(status, ""), statuses[status])
         for status in ("scheduled", "invalid", "unavailable")
         if statuses[status]
@@ -343,7 +343,7 @@ def test_what_no_parser_likes_is_refused_soon(body: bytes, status: int | None) -
 def test_a_single_send_and_a_profile() -> None:
     request = PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "contacts": {"sms": "x"}}}')
     assert (request.campaign_id, request.size) == ("a", 1)
-    decision = msgspec.json.decode(request.render_send(answer_of(1)))
+    decision = msgspec.json.decode(request.replies(dict.fromkeys(request.shards, answer_of(1))).render_send())
     assert list(decision) == FIELDS
     assert (decision["cost"], decision["confidence"], decision["scheduled_local"]) == (
         "0.0075",
@@ -353,7 +353,7 @@ def test_a_single_send_and_a_profile() -> None:
     assert decision["warnings"] == [
         "contacts.sms: not an E.164 phone number such as +50937001234; the channel is left out"
     ]
-    assert msgspec.json.decode(request.render_send(None))["status"] == "unavailable"
+    assert msgspec.json.decode(request.replies({}).render_send())["status"] == "unavailable"
     with pytest.raises(RequestError) as raised:
         PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "timezone": null}}')
     assert (raised.value.status, raised.value.errors[0][0]) == (422, "/recipient/timezone")

@@ -35,8 +35,8 @@ const LOCAL_TIME_BYTES: usize = 25;
 pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Result<Vec<u8>, ArrowError> {
     let mut rows = Rows::new(request.header.explain, request.size());
     replies.verdicts(request).for_each(|verdict| rows.push(&verdict));
-    let counts = replies.counts(request);
-    let told = [("counts", render::counts(&counts)), ("reasons", render::reasons(&counts))];
+    let counts = replies.counts();
+    let told = [("counts", render::counts(counts)), ("reasons", render::reasons(counts))];
     let told = told.map(|(name, json)| (name, text_of(&json).to_owned()));
     let metadata: Metadata = told.into_iter().chain(batch_id.map(|id| ("batch_id", id.to_owned()))).collect();
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = rows

@@ -19,7 +19,7 @@ mod _core {
     #[pymodule_export]
     use super::admission::Admission;
     #[pymodule_export]
-    use super::request::{Request, RequestParser, check_json, message_shard, slot_of};
+    use super::request::{Replies, Request, RequestParser, check_json, message_shard, slot_of};
     #[pymodule_export]
     use super::shard::Shard;
     #[pymodule_export]

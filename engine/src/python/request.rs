@@ -7,8 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyMapping};
 
 use crate::fault::Fault;
-use crate::replies::Replies;
-use crate::{arrow, json, render, request, slot};
+use crate::{arrow, json, render, replies, request, slot};
 
 /// `engine.errors.RequestError` of a fault.
 fn raised(py: Python<'_>, fault: Fault) -> PyErr {
@@ -60,15 +59,6 @@ impl RequestParser {
 #[pyclass(frozen, module = "engine._core")]
 pub struct Request(request::Request);
 
-impl Request {
-    fn replies(&self, answers: &HashMap<u32, Option<PyBackedBytes>>) -> Replies {
-        Replies::read(&self.0, |shard| {
-            let answer = u32::try_from(shard).ok().and_then(|shard| answers.get(&shard));
-            answer.and_then(Option::as_deref)
-        })
-    }
-}
-
 #[pymethods]
 impl Request {
     #[getter]
@@ -97,48 +87,50 @@ impl Request {
         Ok(PyBytes::new(py, &part))
     }
 
-    #[pyo3(signature = (answers, batch_id))]
-    fn render_batch<'py>(
-        &self,
-        py: Python<'py>,
-        answers: &Bound<'py, PyMapping>,
-        batch_id: Option<&str>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let answers = by_shard(answers)?;
-        let rendered = py.detach(|| render::batch(&self.0, &self.replies(&answers), batch_id));
-        Ok(PyBytes::new(py, &rendered))
+    fn replies(slf: Py<Self>, py: Python<'_>, answers: &Bound<'_, PyMapping>) -> PyResult<Replies> {
+        let answers: HashMap<u32, Option<PyBackedBytes>> =
+            answers.items()?.iter().map(|item| item.extract()).collect::<PyResult<_>>()?;
+        let request = &slf.get().0;
+        let replies = py.detach(|| {
+            replies::Replies::read(request, |shard| {
+                let answer = u32::try_from(shard).ok().and_then(|shard| answers.get(&shard));
+                answer.and_then(Option::as_deref)
+            })
+        });
+        Ok(Replies { request: slf, replies })
+    }
+}
+
+#[pyclass(frozen, module = "engine._core")]
+pub struct Replies {
+    request: Py<Request>,
+    replies: replies::Replies,
+}
+
+#[pymethods]
+impl Replies {
+    #[pyo3(signature = (batch_id))]
+    fn render_batch<'py>(&self, py: Python<'py>, batch_id: Option<&str>) -> Bound<'py, PyBytes> {
+        let request = &self.request.get().0;
+        let rendered = py.detach(|| render::batch(request, &self.replies, batch_id));
+        PyBytes::new(py, &rendered)
     }
 
-    #[pyo3(signature = (answers, batch_id))]
-    fn render_arrow_batch<'py>(
-        &self,
-        py: Python<'py>,
-        answers: &Bound<'py, PyMapping>,
-        batch_id: Option<&str>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let answers = by_shard(answers)?;
-        let rendered = py.detach(|| arrow::decisions::batch(&self.0, &self.replies(&answers), batch_id));
+    #[pyo3(signature = (batch_id))]
+    fn render_arrow_batch<'py>(&self, py: Python<'py>, batch_id: Option<&str>) -> PyResult<Bound<'py, PyBytes>> {
+        let request = &self.request.get().0;
+        let rendered = py.detach(|| arrow::decisions::batch(request, &self.replies, batch_id));
         let rendered = rendered.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         Ok(PyBytes::new(py, &rendered))
     }
 
-    #[pyo3(signature = (answer))]
-    fn render_send<'py>(&self, py: Python<'py>, answer: Option<&[u8]>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &render::send(&self.0, &Replies::read(&self.0, |_| answer)))
+    fn render_send<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &render::send(&self.request.get().0, &self.replies))
     }
 
-    fn tally(
-        &self,
-        py: Python<'_>,
-        answers: &Bound<'_, PyMapping>,
-    ) -> PyResult<Vec<(&'static str, &'static str, u32)>> {
-        let answers = by_shard(answers)?;
-        Ok(py.detach(|| render::tally(&self.0, &self.replies(&answers))))
+    fn tally(&self) -> Vec<(&'static str, &'static str, u32)> {
+        render::tally(&self.replies)
     }
-}
-
-fn by_shard(answers: &Bound<'_, PyMapping>) -> PyResult<HashMap<u32, Option<PyBackedBytes>>> {
-    answers.items()?.iter().map(|item| item.extract()).collect()
 }
 
 #[pyfunction]

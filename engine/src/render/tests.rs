@@ -101,7 +101,7 @@ fn a_send_is_the_decision_alone() {
 fn the_tally() {
     let request = request();
     let answer = answer(&[scheduled(), Decision::blocked(Reason::DailyCap, None)]);
-    let tally_of = |answer: Option<&[u8]>| tally(&request, &Replies::read(&request, |_| answer));
+    let tally_of = |answer: Option<&[u8]>| tally(&Replies::read(&request, |_| answer));
     assert_eq!(tally_of(Some(&answer)), [("scheduled", "sms", 1), ("blocked", "daily_cap", 1), ("invalid", "", 1)]);
     assert_eq!(tally_of(None), [("invalid", "", 1), ("unavailable", "", 2)]);
 }

@@ -1,0 +1,103 @@
+"""What is done with a request before the application has it: a bound on its head, a refusal where it has no place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from api.intake import Intake
+from api.metrics import count_refused
+from api.problems import problem_response
+from engine.errors import Overloaded
+
+__all__ = ["HttpProtocol"]
+
+HEAD_BYTES_MAX = 64 * 1024
+"""Of a request's line and headers; over it: 400, and the connection ends."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's, which would keep a head of any length, and has the application refuse what `intake` has no place for.
+
+    What is refused here is read to its end, and nothing of it kept.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], intake: Intake
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._intake = intake
+        self._head_bytes: int | None = None
+        self._is_refused = False
+        """The request that is being read."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._is_refused = False
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = None
+        # Where this answer would come before that of a request ahead, or must have no body, the application refuses.
+        is_first = self.cycle is None or self.cycle.response_complete
+        if is_first and self._intake.refuses(self.url) and self.parser.get_method() != b"HEAD":
+            self._is_refused = True
+            self._refuse()
+        else:
+            super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Overrides uvicorn's, to count: its set of tasks holds those that are done a little longer than they are."""
+        self._intake.enter()
+        super()._start_asgi_task(cycle, self._run)
+
+    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._intake.leave()
+
+    def _refuse(self) -> None:
+        count_refused()
+        lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        if not self.parser.should_keep_alive():
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([_REFUSAL_LINE, *lines, _REFUSAL]))
+
+    def on_body(self, body: bytes) -> None:
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_refused:
+            super().on_message_complete()
+        elif not self.parser.should_keep_alive():
+            self.transport.close()  # not before: what came then would have the system reset the connection
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._is_refused and self.timeout_keep_alive_task is None:
+            timeout = self.timeout_keep_alive_handler
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, timeout)
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.send_400_response("The request's line and headers are too long.")
+
+
+def _refusal() -> bytes:
+    """The application's own answer, from the headers that are always the same to its end."""
+    error = Overloaded("Too many requests are under way.")
+    response = problem_response(error.status, error.detail, headers={"Retry-After": str(error.retry_after_s)})
+    headers = {"Content-Type": response.media_type, "Content-Length": len(response.content), **response.headers}
+    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
+    return f"{lines}\r\n".encode() + response.content
+
+
+_REFUSAL_LINE = b"HTTP/1.1 429 Too Many Requests\r\n"
+_REFUSAL = _refusal()
