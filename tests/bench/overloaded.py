@@ -30,7 +30,7 @@ class Product:
 
     def __init__(self, *_: str) -> None:
         self._engine = Engine()
-        self._bodies: set[bytes] = set()
+        self._refused_by_body: dict[bytes, bool] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
         self.host, self.port = "127.0.0.1", 0
@@ -72,9 +72,11 @@ class Product:
             if method == "PUT":
                 self._engine.put_campaign(msgspec.json.decode(body), name)
             return 200, [], encoded(self._engine.status(name, NOW)) if method == "GET" else b"{}"
-        is_new = body not in self._bodies
-        self._bodies.add(body)
-        if len(self._bodies) % 2 and (is_new or self.fault == "refuses again"):
+        if body not in self._refused_by_body:
+            self._refused_by_body[body] = refused = len(self._refused_by_body) % 2 == 0
+        else:
+            refused = self._refused_by_body[body] and self.fault == "refuses again"
+        if refused:
             return self._refuse(path, body)
         return 200, [], self._decided(path, body)
 
