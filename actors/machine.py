@@ -28,8 +28,9 @@ SYSTEM_CONFIG = {
     # Ray would make its workers give way to everything else (15); the shards are what the machine is there for.
     "worker_niceness": 0,
     # Parts and answers up to so many bytes (102,400) travel with their call. Larger ones go through shared memory,
-    # which asks Ray's own processes each time: a tenth of all that a batch of 10,000 costs.
-    "max_direct_call_object_size": 8 * 1024 * 1024,
+    # which asks Ray's own processes each time: a tenth of all that a batch of 10,000 costs. The blocks of data jobs are
+    # larger, and stay there.
+    "max_direct_call_object_size": 1024 * 1024,
     # What a process imports while it waits to become an actor.
     "preload_python_modules": ["actors.preload"],
 }

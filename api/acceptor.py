@@ -55,6 +55,10 @@ class Acceptor:
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 
+    async def opened(self) -> None:
+        """Waits until what was accepted is open, or failed to."""
+        await asyncio.gather(*self._opening, return_exceptions=True)
+
     def stop(self) -> None:
         """Accepts no more."""
         if self._pause is not None:

@@ -43,7 +43,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = None
         # Where this answer would come before that of a request ahead, or must have no body, the application refuses.
         is_first = self.cycle is None or self.cycle.response_complete
-        if is_first and self._intake.refuses(self.url) and self.parser.get_method() != b"HEAD":
+        # So it does where nobody takes its answers: it waits with the next until somebody does.
+        may_refuse = is_first and not self.flow.write_paused and self.parser.get_method() != b"HEAD"
+        if self.transport.is_closing():
+            self._is_refused = True  # behind one that asked for that
+        elif may_refuse and self._intake.refuses(self.url):
             self._is_refused = True
             self._refuse()
         else:
@@ -51,19 +55,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Overrides uvicorn's, to count: its set of tasks holds those that are done a little longer than they are."""
-        self._intake.enter()
+        self._intake.announce()
         super()._start_asgi_task(cycle, self._run)
 
     async def _run(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self._intake.leave()
+        self._intake.arrive()
+        await self.app(scope, receive, send)
 
     def _refuse(self) -> None:
         count_refused()
         lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
-        if not self.parser.should_keep_alive():
+        if not self._keeps_alive():
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([_REFUSAL_LINE, *lines, _REFUSAL]))
 
@@ -74,8 +76,13 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self._is_refused:
             super().on_message_complete()
-        elif not self.parser.should_keep_alive():
+        elif not self._keeps_alive():
             self.transport.close()  # not before: what came then would have the system reset the connection
+
+    def _keeps_alive(self) -> bool:
+        """As uvicorn has it: not for HTTP/1.0."""
+        keeps: bool = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+        return keeps
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

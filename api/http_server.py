@@ -32,6 +32,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                ws="none",
                 proxy_headers=False,
                 access_log=False,
                 log_config=None,
@@ -61,6 +62,7 @@ class HttpServer(uvicorn.Server):
         """Overrides uvicorn's, which knows the servers that it has made itself."""
         for acceptor in self._acceptors:
             acceptor.stop()
+            await acceptor.opened()  # uvicorn ends the idle ones that it knows
         await super().shutdown(sockets)
 
     def stop(self) -> None:

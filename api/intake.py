@@ -42,7 +42,7 @@ class Intake:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._entered = 0
+        self._coming = 0
         self._requests = 0
         self._batches = 0
         self._bytes = 0
@@ -51,38 +51,44 @@ class Intake:
         """Whether a request has no place, as far as its target tells."""
         if not target.startswith(BOUNDED):
             return False
-        if self._entered >= self._limits.requests_in_flight_max:
+        if self._coming + self._requests >= self._limits.requests_in_flight_max:
             return True
-        return self._batches >= BATCHES_MAX and _is_batch(target)
+        return self._batches >= BATCHES_MAX and target.partition(b"?")[0] == BATCHES
 
-    def enter(self) -> None:
-        """A request was let in; `leave` is called once it has ended.
+    def announce(self) -> None:
+        """A request was let in, and takes its place a little later, when its task begins: `arrive` is called then."""
+        self._coming += 1
 
-        It takes its place a little later, when its task begins, so these are counted besides.
-        """
-        self._entered += 1
-
-    def leave(self) -> None:
-        """See `enter`."""
-        self._entered -= 1
+    def arrive(self) -> None:
+        """See `announce`."""
+        self._coming -= 1
 
     @contextmanager
     def place(self, scope: Scope) -> Iterator[None]:
         """A place for a request and its body. Raises `Overloaded` (429) if all are taken."""
         if self._requests >= self._limits.requests_in_flight_max:
             raise Overloaded("Too many requests are under way.")
-        is_batch = _is_batch(scope["raw_path"])
-        if is_batch and self._batches >= BATCHES_MAX:
-            raise Overloaded("Too many batches are under way.")
         self._requests += 1
-        self._batches += is_batch
         scope["state"]["body_bytes"] = 0
         try:
             yield
         finally:
             self._requests -= 1
-            self._batches -= is_batch
             self._bytes -= scope["state"]["body_bytes"]
+
+    @contextmanager
+    def batch_place(self) -> Iterator[None]:
+        """A place for a batch whose body is there. Raises `Overloaded` (429) if all are taken.
+
+        Who is slow to send a body holds none: a few dozen of them would keep everybody's batches out.
+        """
+        if self._batches >= BATCHES_MAX:
+            raise Overloaded("Too many batches are under way.")
+        self._batches += 1
+        try:
+            yield
+        finally:
+            self._batches -= 1
 
     def in_pieces(self, send: Send) -> Send:
         """Hands an answer on piece by piece: the server takes the next only once the client took most of the last.
@@ -154,10 +160,6 @@ class Intake:
 
     def _too_large(self) -> RequestError:
         return RequestError(413, f"A body takes up to {self._limits.body_bytes_max:,} bytes.")
-
-
-def _is_batch(target: bytes) -> bool:
-    return target.partition(b"?")[0] == BATCHES
 
 
 class IntakeMiddleware(ASGIMiddleware):

@@ -8,9 +8,12 @@ from functools import cache
 from typing import NamedTuple, cast
 
 from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import Counter, Gauge, Histogram
+
+from engine.errors import MadanSaraError
 
 __all__ = ["DECISIONS", "RequestMetrics", "count_decisions", "count_refused"]
 
@@ -49,7 +52,10 @@ class RequestMetrics(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Runs the request; one that ends without an answer counts as 500."""
+        """Runs the request; one that ends without an answer counts as 500.
+
+        What the middleware behind this refuses is answered in front of it: its status is that of the error.
+        """
         status = 500
 
         async def send_noted(message: Message) -> None:
@@ -62,6 +68,12 @@ class RequestMetrics(ASGIMiddleware):
         _IN_PROGRESS.inc()
         try:
             await next_app(scope, receive, send_noted)
+        except MadanSaraError as error:
+            status = error.status
+            raise
+        except HTTPException as error:
+            status = error.status_code
+            raise
         finally:
             _IN_PROGRESS.dec()
             figures = _figures(cast("HTTPScope", scope)["method"], scope["path_template"], status)

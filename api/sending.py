@@ -60,11 +60,12 @@ async def send_batch(request: AnyRequest) -> Response[bytes]:
         form = Form(arrow_answer=arrow_answer)
         body = await intake_of(request).read_json(request)
     media_type = ARROW if arrow_answer else JSON
-    if key is not None:
+    if key is not None:  # without a place: copies of one key wait for one another, and would take all
         if form != Form():  # what is in JSON only is bound as ever
             key = key._replace(path=f"{key.path}?{request.scope['query_string'].decode('latin-1')} {media_type}")
         return _kept(await outreach_of(request).keyed.send_batch_body(key, body, form), media_type)
-    decisions, tally = await outreach_of(request).send_batch_body(body, form)
+    with intake_of(request).batch_place():
+        decisions, tally = await outreach_of(request).send_batch_body(body, form)
     count_decisions(tally)
     return answer(decisions, media_type=media_type)
 

@@ -331,11 +331,11 @@ impl Request {
         (0..).zip(&self.recipients).filter(|(_, recipients)| !recipients.is_empty()).map(|(shard, _)| shard)
     }
 
-    /// How many shards the recipients are spread over, those without any too.
     pub fn invalid_count(&self) -> u32 {
         self.invalid.len() as u32
     }
 
+    /// How many shards the recipients are spread over, those without any too.
     pub fn shard_count(&self) -> usize {
         self.recipients.len()
     }

@@ -178,6 +178,7 @@ def test_requests_over_the_bound_are_a_429(fronts: Callable[..., Front]) -> None
             problem_of(answer, 429)
             assert int(answer.headers["retry-after"]) >= 1
             assert client.get(front.url + "/health/live").status_code == 200
+            assert client.get(front.url + "/metrics").status_code == 200
         finally:
             for connection in waiting:
                 connection.close()

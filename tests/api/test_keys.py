@@ -49,6 +49,15 @@ def test_every_key_opens(keyed: httpx.Client, key: str, scheme: str) -> None:
     assert keyed.get("/metrics", headers=headers).status_code == 200
 
 
+def test_a_refused_key_counts_by_its_status(keyed: httpx.Client) -> None:
+    path = "/api/v1/outreach/campaigns/{campaign_id}"
+    counted = f'madan_sara_requests_total{{method="PUT",path="{path}",status_code="401"}}'
+    headers = {"Authorization": "Bearer first-key"}
+    assert counted not in keyed.get("/metrics", headers=headers).text
+    keyed.put("/api/v1/outreach/campaigns/c", content=b"{}")
+    assert f"{counted} 1.0" in keyed.get("/metrics", headers=headers).text
+
+
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/schema/openapi.json"])
 def test_health_and_the_document_are_open(keyed: httpx.Client, path: str) -> None:
     assert keyed.get(path).status_code == 200

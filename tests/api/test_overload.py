@@ -6,30 +6,35 @@ import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 import msgspec
+import pytest
 import uvloop
 
 from actors.client import BATCHES_MAX
 from api.http_server import HttpServer, bind
 from api.intake import Intake
 from engine.config import default_settings
+from engine.errors import Overloaded
 from tests.api.front import Front
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PATH = "/api/v1/outreach/send"
+BATCH_PATH = "/api/v1/outreach/send-batch"
 ROUNDS = 12
 WAITING = 100
+MANY = 100_000
 PATIENCE_S = 30
 
 
 class Application:
     """Counts requests, and answers each when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
         self.calls = 0
         self.may_answer = asyncio.Event()
 
@@ -37,23 +42,26 @@ class Application:
         if scope["type"] != "http":
             return
         self.calls += 1
-        await self.may_answer.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok", "more_body": False})
+        with self._intake.place(scope):
+            await self.may_answer.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"ok", "more_body": False})
 
 
 class Serving:
     """A server, its application and who speaks to it."""
 
-    def __init__(self, application: Application, server: HttpServer, port: int) -> None:
-        self.application, self.server, self.port = application, server, port
+    def __init__(self, application: Application, server: HttpServer, intake: Intake, port: int) -> None:
+        self.application, self.server, self.intake, self.port = application, server, intake, port
         self.writers: list[asyncio.StreamWriter] = []
 
-    async def ask(self, *headers: str, body: bytes = b"", method: str = "POST", path: str = PATH) -> Streams:
-        """Sends a request over a connection of its own."""
+    async def ask(
+        self, *headers: str, body: bytes = b"", method: str = "POST", path: str = PATH, behind: bytes = b""
+    ) -> Streams:
+        """Sends a request over a connection of its own, and what is behind it."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         self.writers.append(writer)
-        writer.write(request(*headers, body=body, method=method, path=path))
+        writer.write(request(*headers, body=body, method=method, path=path) + behind)
         return reader, writer
 
     async def fill(self, places: int) -> list[Streams]:
@@ -72,12 +80,13 @@ class Serving:
 async def serving(requests_max: int) -> AsyncIterator[Serving]:
     """A server whose bound is that."""
     limits = msgspec.structs.replace(default_settings().limits, requests_in_flight_max=requests_max)
-    application, ready = Application(), asyncio.Event()
+    intake, ready = Intake(limits), asyncio.Event()
+    application = Application(intake)
     with bind("127.0.0.1", 0) as listener:
-        server = HttpServer(application, Intake(limits), 0, ready.set)  # type: ignore[arg-type]
+        server = HttpServer(application, intake, 0, ready.set)  # type: ignore[arg-type]
         task = asyncio.create_task(server.serve([listener]))
         await ready.wait()
-        served = Serving(application, server, listener.getsockname()[1])
+        served = Serving(application, server, intake, listener.getsockname()[1])
         try:
             async with asyncio.timeout(PATIENCE_S):
                 yield served
@@ -193,21 +202,52 @@ async def test_what_is_under_way_is_seldom_looked_at_for_garbage() -> None:
         assert gc.get_stats()[0]["collections"] - before <= 1
 
 
-def test_a_batch_without_a_place_is_refused_before_its_body_comes(default_front: Front) -> None:
-    head = request("Content-Length: 1000", path="/api/v1/outreach/send-batch")
-    waiting = []
+@on_the_servers_loop
+async def test_a_batch_without_a_place_is_refused_before_its_body_comes() -> None:
+    async with serving(WAITING) as served:
+        with ExitStack() as places:
+            for _ in range(BATCHES_MAX):
+                places.enter_context(served.intake.batch_place())
+            with pytest.raises(Overloaded):
+                places.enter_context(served.intake.batch_place())
+            reader, _ = await served.ask("Content-Length: 1000", path=f"{BATCH_PATH}?campaign_id=c")
+            status, headers, _ = await answer(reader)
+            assert (status, headers["retry-after"]) == (429, "1")
+            await served.ask()
+            await served.reached(1)
+        await served.ask(path=BATCH_PATH)
+        await served.reached(2)
+
+
+@on_the_servers_loop
+async def test_what_follows_a_refused_request_for_the_end_is_not_begun() -> None:
+    async with serving(WAITING) as served:
+        with ExitStack() as places:
+            for _ in range(BATCHES_MAX):
+                places.enter_context(served.intake.batch_place())
+            reader, _ = await served.ask("Connection: close", path=BATCH_PATH, behind=request())
+            assert (await answer(reader))[0] == 429
+            assert await reader.read() == b""
+        assert served.application.calls == 0
+
+
+@on_the_servers_loop
+async def test_who_takes_no_answer_is_not_refused_without_end() -> None:
+    """Refusals would fill the memory; the application's answers wait."""
+    async with serving(1) as served:
+        await served.fill(1)
+        await served.ask(behind=b"GET /api/ HTTP/1.1\r\n\r\n" * MANY)
+        await served.reached(2)
+
+
+def test_who_is_slow_to_send_a_batch_keeps_no_other_out(default_front: Front) -> None:
+    slow = []
     try:
         for _ in range(BATCHES_MAX):
-            waiting.append(socket.create_connection(("127.0.0.1", default_front.port), timeout=30))
-            waiting[-1].sendall(head + b" ")
-        answered = b""
-        with socket.create_connection(("127.0.0.1", default_front.port), timeout=30) as one_more:
-            one_more.sendall(head)
-            while b"\r\n\r\n" not in answered:
-                answered += one_more.recv(65_536)
-        assert answered.startswith(b"HTTP/1.1 429 ")
-        assert b"\r\nretry-after: 1\r\n" in answered.lower()
+            slow.append(socket.create_connection(("127.0.0.1", default_front.port), timeout=30))
+            slow[-1].sendall(request("Content-Length: 1000", path=BATCH_PATH) + b" ")
         assert httpx.get(f"{default_front.url}/api/v1/outreach/campaigns").status_code == 200
+        assert httpx.post(default_front.url + BATCH_PATH, content=b"{}").status_code == 400
     finally:
-        for connection in waiting:
+        for connection in slow:
             connection.close()
