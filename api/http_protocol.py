@@ -31,6 +31,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state)
         self._intake = intake
         self._head_bytes: int | None = None
+        self._has_ended = False
+        """A request, within the bytes that came last: how many of them are of the head behind it nobody knows."""
         self._is_refused = False
         """The request that is being read."""
 
@@ -74,6 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._has_ended = True
         if not self._is_refused:
             super().on_message_complete()
         elif not self._keeps_alive():
@@ -85,13 +88,14 @@ class HttpProtocol(HttpToolsProtocol):
         return keeps
 
     def data_received(self, data: bytes) -> None:
+        self._has_ended = False
         super().data_received(data)
         if self.transport.is_closing():
             return
         if self._is_refused and self.timeout_keep_alive_task is None:
             timeout = self.timeout_keep_alive_handler
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, timeout)
-        if self._head_bytes is not None:
+        if self._head_bytes is not None and not self._has_ended:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self.send_400_response("The request's line and headers are too long.")

@@ -232,6 +232,17 @@ async def test_what_follows_a_refused_request_for_the_end_is_not_begun() -> None
 
 
 @on_the_servers_loop
+async def test_a_long_body_is_not_taken_for_the_head_behind_it() -> None:
+    async with serving(WAITING) as served:
+        served.application.may_answer.set()
+        long = request(body=b"x" * 100_000)
+        reader, writer = await served.ask(behind=long + request()[:10])
+        assert [(await answer(reader))[0] for _ in range(2)] == [200, 200]
+        writer.write(request()[10:])
+        assert (await answer(reader))[0] == 200
+
+
+@on_the_servers_loop
 async def test_who_takes_no_answer_is_not_refused_without_end() -> None:
     """Refusals would fill the memory; the application's answers wait."""
     async with serving(1) as served:
