@@ -48,20 +48,18 @@ def http_send() -> Result:
     )
 
 
-def send_singly(server: Server, per_second: int, warm_up_s: int, measured_s: int, first: int = 0) -> Answers:
-    """A new person a request, from person `first` on, so many seconds before it counts and then. Raises
-    `AnswersWrong`."""
+def send_singly(server: Server, per_second: int, warm_up_s: int, measured_s: int) -> Answers:
+    """A new person a request, so many seconds before it counts and then. Raises `AnswersWrong`."""
     warm_up, measured = per_second * warm_up_s, per_second * measured_s
     connection = Connection(server.host, server.port)
     connection.put(f"/campaigns/{CAMPAIGN}", {"budget": {"total": "1000000.00"}})
     connection.close()
     requests = [
-        post_request(f"{PREFIX}/send", server.host, send_body(CAMPAIGN, number))
-        for number in range(first, first + warm_up + measured)
+        post_request(f"{PREFIX}/send", server.host, send_body(CAMPAIGN, number)) for number in range(warm_up + measured)
     ]
     send_at_rate(server.host, server.port, requests[:warm_up], per_second)
     answers = send_at_rate(server.host, server.port, requests[warm_up:], per_second)
-    _check(answers, first + warm_up, measured)
+    _check(answers, warm_up, measured)
     return answers
 
 

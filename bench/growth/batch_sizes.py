@@ -22,7 +22,8 @@ SIZES = (
 
 METHOD = (
     f"a server each with its defaults; JSON batches of different people, {IN_FLIGHT} in flight, repeats a day apart "
-    "after warm-up and first contact, median (range), and the time of each request"
+    "after warm-up and first contact, median (range), and the time of each request; under the manual clock, for which "
+    "each request asks the ledger"
 )
 
 
