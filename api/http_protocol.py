@@ -56,7 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Overrides uvicorn's, to count: its set of tasks holds those that are done a little longer than they are."""
+        """Overrides uvicorn's, to count what has not taken its place yet."""
         self._intake.announce()
         super()._start_asgi_task(cycle, self._run)
 

@@ -91,6 +91,23 @@ class Outcome(NamedTuple):
     cost: int
     quiet: tuple[int, int]
 
+    @classmethod
+    def of(cls, decision: Decision, household: int, campaign: str, dedup_key: str, now: int) -> Outcome:
+        """Without what is local to the household."""
+        return cls(
+            household=household,
+            campaign=campaign,
+            dedup_key=dedup_key,
+            now=now,
+            status=decision.status,
+            reason=decision.reason,
+            channel=decision.channel,
+            at=int(decision.scheduled_at.timestamp()) if decision.scheduled_at is not None else None,
+            local_minute=None,
+            cost=micros(decision.cost) if decision.cost is not None else 0,
+            quiet=(0, 0),
+        )
+
 
 @lru_cache(maxsize=1024)
 def micros(money: str) -> int:

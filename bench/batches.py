@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from bench import checks
-from bench.answers import BatchAnswer, Outcome, check_batch, dollars, micros
+from bench.answers import BatchAnswer, Outcome, check_batch, dollars
 from bench.batch_form import JSON, Ask, BatchForm
 from bench.journey import DAY, as_utc
 from bench.load import Load, Sent
@@ -122,13 +120,7 @@ def _check(
     for first, day, answer in answered:
         check_batch(answer, first, batch)
         outcomes += outcomes_of(answer, first, day)
-    campaigns = {CAMPAIGN: CAMPAIGN_BODY}
-    faults = [
-        *checks.check_caps(outcomes, campaigns),
-        *checks.check_duplicates(outcomes, campaigns),
-        *checks.check_budgets(outcomes, campaigns, offsets=np.zeros_like),
-        *checks.check_statuses(outcomes, [], {CAMPAIGN: status}),
-    ]
+    faults = checks.check_campaign(outcomes, CAMPAIGN, CAMPAIGN_BODY, status)
     if scarce.counts["scheduled"] != batch // 2:
         faults.append(f"money for {batch // 2} messages gave {scarce.counts}")
     if faults:
@@ -139,18 +131,6 @@ def _check(
 def outcomes_of(answer: BatchAnswer, first: int, day: int) -> list[Outcome]:
     """The decisions of a day about the people from `first` on."""
     return [
-        Outcome(
-            household=first + position,
-            campaign=CAMPAIGN,
-            dedup_key=dedup_key(day),
-            now=FIRST_DAY + day * DAY,
-            status=decision.status,
-            reason=decision.reason,
-            channel=decision.channel,
-            at=int(decision.scheduled_at.timestamp()) if decision.scheduled_at is not None else None,
-            local_minute=None,
-            cost=micros(decision.cost) if decision.cost is not None else 0,
-            quiet=(0, 0),
-        )
+        Outcome.of(decision, first + position, CAMPAIGN, dedup_key(day), FIRST_DAY + day * DAY)
         for position, decision in enumerate(answer.results)
     ]

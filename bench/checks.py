@@ -36,6 +36,19 @@ def most_in_a_span(instants: Sequence[int], span: int) -> int:
     return max((sum(start <= other < start + span for other in instants) for start in instants), default=0)
 
 
+def check_campaign(
+    outcomes: Sequence[Outcome], name: str, campaign: dict[str, Any], status: dict[str, Any]
+) -> list[str]:
+    """Caps, gaps, keys and money of one campaign in UTC, and that its status is the sum of the outcomes."""
+    campaigns = {name: campaign}
+    return [
+        *check_caps(outcomes, campaigns),
+        *check_duplicates(outcomes, campaigns),
+        *check_budgets(outcomes, campaigns, offsets=np.zeros_like),
+        *check_statuses(outcomes, [], {name: status}),
+    ]
+
+
 def check_caps(outcomes: Iterable[Outcome], campaigns: Campaigns) -> list[str]:
     """Caps of the deciding campaign and the gap of its channel, for every message at its decision."""
     faults = []

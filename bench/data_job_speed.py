@@ -13,8 +13,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from bench import checks
 from bench.answers import Outcome, micros
 from bench.batch_form import people_table
@@ -190,13 +188,7 @@ def check(outcomes: list[Outcome], status: dict[str, Any]) -> float:
         raise AnswersWrong(f"{len(outcomes):,} rows do not hold each of {PEOPLE:,} people once")
     if unknown := {outcome.status for outcome in outcomes} - {"scheduled", "blocked"}:
         raise AnswersWrong(f"some rows are {', '.join(sorted(unknown))}")
-    campaigns = {CAMPAIGN: CAMPAIGN_BODY}
-    faults = [
-        *checks.check_caps(outcomes, campaigns),
-        *checks.check_duplicates(outcomes, campaigns),
-        *checks.check_budgets(outcomes, campaigns, offsets=np.zeros_like),
-        *checks.check_statuses(outcomes, [], {CAMPAIGN: status}),
-    ]
+    faults = checks.check_campaign(outcomes, CAMPAIGN, CAMPAIGN_BODY, status)
     if faults:
         raise AnswersWrong(f"{len(faults)} faults, the first: {faults[0]}")
     return sum(outcome.at is not None for outcome in outcomes) / PEOPLE

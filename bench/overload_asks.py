@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bench.answers import BatchAnswer, Decision, Outcome, check_batch, micros
+from bench.answers import BatchAnswer, Decision, Outcome, check_batch
 from bench.batches import CAMPAIGN_BODY
 from bench.connection import PREFIX
 from bench.open_loop import post_request
@@ -41,7 +41,8 @@ class Asks(Protocol):
         """Its bytes."""
 
     def outcomes(self, number: int, answer: bytes) -> list[Outcome]:
-        """What its answer decided. Raises `AnswersWrong` unless that is for those who asked, each once."""
+        """What its answer decided, whatever the clock was: it runs on meanwhile. Raises `AnswersWrong` unless that is
+        for those who asked, each once."""
 
 
 class Sends:
@@ -65,7 +66,7 @@ class Sends:
         decision = self._decoder.decode(answer)
         if decision.recipient_id != recipient_name(number) or decision.status != "scheduled":
             raise AnswersWrong(f"{recipient_name(number)}, whom nobody knew, was answered with {decision}")
-        return [_outcome(self.campaign, number, "", decision)]
+        return [Outcome.of(decision, number, self.campaign, "", now=0)]
 
 
 class Batches:
@@ -101,23 +102,6 @@ class Batches:
         if "duplicate" in decided.reasons:
             raise AnswersWrong("a batch that was asked about once was answered as a duplicate")
         return [
-            _outcome(self.campaign, first + position, f"message-{message}", decision)
+            Outcome.of(decision, first + position, self.campaign, f"message-{message}", now=0)
             for position, decision in enumerate(decided.results)
         ]
-
-
-def _outcome(campaign: str, person: int, dedup_key: str, decision: Decision) -> Outcome:
-    """Without what depends on the clock: it runs on meanwhile."""
-    return Outcome(
-        household=person,
-        campaign=campaign,
-        dedup_key=dedup_key,
-        now=0,
-        status=decision.status,
-        reason=decision.reason,
-        channel=decision.channel,
-        at=int(decision.scheduled_at.timestamp()) if decision.scheduled_at is not None else None,
-        local_minute=None,
-        cost=micros(decision.cost) if decision.cost is not None else 0,
-        quiet=(0, 0),
-    )

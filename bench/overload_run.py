@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from time import sleep
 from typing import Any
 
-import numpy as np
-
 from bench import checks
 from bench.answers import Outcome
 from bench.closed_loop import send_for
@@ -180,14 +178,8 @@ class Run:
 
     def _check(self, status: dict[str, Any]) -> None:
         """Caps, keys, money, and that the status knows of nothing that was not answered."""
-        campaign, outcomes = self._asks.campaign, self._outcomes
-        campaigns = {campaign: self._asks.campaign_body}
-        faults = [
-            *checks.check_caps(outcomes, campaigns),
-            *checks.check_duplicates(outcomes, campaigns),
-            *checks.check_budgets(outcomes, campaigns, offsets=np.zeros_like),
-            *checks.check_statuses(outcomes, [], {campaign: status}),
-        ]
+        outcomes = self._outcomes
+        faults = checks.check_campaign(outcomes, self._asks.campaign, self._asks.campaign_body, status)
         if faults:
             raise AnswersWrong(f"{len(faults)} faults, the first: {faults[0]}")
         self._result.decisions = len(outcomes)
