@@ -13,6 +13,7 @@ from actors.answers import answer_of, check_decided, unless_unavailable
 from actors.gather import Call, Gatherer
 from actors.keyed import Dry, Keyed
 from actors.ledger import LEDGER_NAME
+from actors.line_caller import LineCaller, Outcomes
 from actors.shard_link import shard_name
 from actors.standing import Part, Standing
 from actors.timeouts import Timeouts
@@ -29,6 +30,9 @@ from engine.status import build_status
 
 __all__ = ["BATCHES_MAX", "AsyncOutreach"]
 
+Sent = tuple[bytes, list[tuple[str, str, int]]]
+"""A decision as `POST /send` answers it, and (status, channel or reason, count)."""
+
 BATCHES_MAX = 32
 """Batches of one client that a shard may have to answer; beyond it a batch is refused."""
 
@@ -39,15 +43,16 @@ class AsyncOutreach:
     Every call may raise `ShardUnavailable`, which says who does not answer.
     """
 
-    def __init__(self, ledger: Any, shards: Sequence[Any], settings: Settings) -> None:
-        """`ledger` and `shards` are the actors' handles, shards by number."""
+    def __init__(self, ledger: Any, shards: Sequence[Any], settings: Settings, by_line: bool = False) -> None:
+        """`ledger` and `shards` are the actors' handles, shards by number. `by_line`: lines are used where they are."""
         self.settings = settings
         self._timeouts = Timeouts.of(settings)
         self._ledger = ledger
         self._shards = list(shards)
         self._router = Router(len(self._shards))
         self._batches = [0] * len(self._shards)
-        self._gatherers = [Gatherer(self._decider(shard)) for shard in range(len(self._shards))]
+        self._lines = [self._caller(shard) for shard in range(len(self._shards))] if by_line else []
+        self._gatherers = [Gatherer(self._sender(shard)) for shard in range(len(self._shards))]
         self.keyed = Keyed(
             self._router,
             self._ask_shard,
@@ -58,6 +63,12 @@ class AsyncOutreach:
             patience_s=2 * self._timeouts.answer,
         )
         """The same calls for requests with an Idempotency-Key."""
+
+    async def close(self) -> None:
+        """Lets go of its lines; to be called on its event loop, at the end."""
+        for line in self._lines:
+            line.close()
+        await asyncio.sleep(0)  # connections close when the loop goes round
 
     # ---- time -------------------------------------------------------------------------------------------
 
@@ -138,14 +149,12 @@ class AsyncOutreach:
                 answers = await self._rehearse(request, now)
             if answers[shard] is None:
                 raise ShardUnavailable(f"The {shard_name(shard)} does not answer.")
-            replies = request.replies(answers)
-            check_decided(replies.tally())
-            return replies.render_send(), []
-        answer = await self._gatherers[shard].ask((request.campaign_id, request.part(shard, now)))
-        replies = request.replies({shard: answer})
-        tally = replies.tally()
+            ((decision, tally),) = request.replies(answers).render_sends()
+            check_decided(tally)
+            return decision, []
+        decision, tally = await self._gatherers[shard].ask((request, now))
         check_decided(tally)
-        return replies.render_send(), tally
+        return decision, tally
 
     # ---- messages, recipients, events -------------------------------------------------------------------
 
@@ -227,7 +236,7 @@ class AsyncOutreach:
 
     async def _decide_for(self, request: Request, shard: int, now: int) -> bytes | None:
         """The shard's answer to its part of a batch; None if it does not answer. A decide is never repeated."""
-        return await unless_unavailable(self._decider(shard)([(request.campaign_id, request.part(shard, now))]))
+        return await unless_unavailable(self._decide(shard, [(request.campaign_id, request.part(shard, now))]))
 
     async def _rehearse(self, request: Request, now: int) -> dict[int, bytes | None]:
         """The shards' answers to a dry run, one after the other: each is told what those before would have taken."""
@@ -248,12 +257,32 @@ class AsyncOutreach:
         calls = (self._ask_shard(shard, step.method, rows, *step.arguments) for shard, rows in step.rows.items())
         return dict(zip(step.rows, await asyncio.gather(*calls), strict=True))
 
-    def _decider(self, shard: int) -> Call[Part, bytes]:
-        async def decide(parts: list[Part]) -> list[bytes | MadanSaraError]:
-            outcomes: list[bytes | MadanSaraError] = await self._ask_shard(shard, "decide", parts)
-            return outcomes
+    def _sender(self, shard: int) -> Call[tuple[Request, int], Sent]:
+        """Has gathered sends decided, each with when it was read: in as few parts as can be, since a part of ten takes
+        no longer than one of one. The latest of the times is that of all."""
+
+        async def decide(sends: list[tuple[Request, int]]) -> list[Sent | MadanSaraError]:
+            now = max(read_at for _, read_at in sends)
+            gathered = Request.together([send for send, _ in sends])
+            outcomes = await self._decide(
+                shard, [(request.campaign_id, request.part(shard, now)) for request, _ in gathered]
+            )
+            answers: dict[int, Sent | MadanSaraError] = {}
+            for (request, places), outcome in zip(gathered, outcomes, strict=True):
+                if isinstance(outcome, MadanSaraError):
+                    answers.update(dict.fromkeys(places, outcome))
+                else:
+                    answers.update(zip(places, request.replies({shard: outcome}).render_sends(), strict=True))
+            return [answers[place] for place in range(len(sends))]
 
         return decide
+
+    async def _decide(self, shard: int, parts: list[Part]) -> Outcomes:
+        outcomes: Outcomes | None = await self._lines[shard].decide(parts) if self._lines else None
+        return await self._ask_shard(shard, "decide", parts) if outcomes is None else outcomes
+
+    def _caller(self, shard: int) -> LineCaller:
+        return LineCaller(shard_name(shard), lambda: self._ask_shard(shard, "line"), self._timeouts.answer)
 
     async def _standing(self, campaign_id: str) -> Standing:
         standing: Standing = await self._ask_ledger("get_campaign", campaign_id)

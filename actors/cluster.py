@@ -95,7 +95,7 @@ class Cluster:
 
     def client(self) -> AsyncOutreach:
         """A client; each lives on one event loop."""
-        return AsyncOutreach(self.ledger, self.shards, self.settings)
+        return AsyncOutreach(self.ledger, self.shards, self.settings, by_line=True)
 
     def stop(self) -> None:
         """Has the actors write everything down and ends them, and Ray if it was started with them."""
@@ -165,7 +165,7 @@ def join(address: str = "auto") -> AsyncOutreach:
         raise ConfigurationError("address", "takes a Ray cluster in which a Madan Sara runs")
     settings: Settings = wait_for_answer(ledger.settings.remote(), LEDGER_NAME, JOIN_TIMEOUT_S)
     shards = [_named(shard_name(index)) for index in range(settings.shards)]
-    return AsyncOutreach(ledger, shards, settings)
+    return AsyncOutreach(ledger, shards, settings, by_line=True)
 
 
 def _wait_for(actor: Any, name: str) -> None:

@@ -126,12 +126,11 @@ class Keyed:
         async with self._turn(key, Claim.of(*key, body, now)) as turn:
             part = ClaimedPart(request.campaign_id, request.part(shard, now), turn.claim)
             kept: ClaimedAnswer = await self._sends[shard].ask(part)
-        replies = request.replies({shard: kept.answer})
-        tally = replies.tally()
+        ((decision, tally),) = request.replies({shard: kept.answer}).render_sends()
         check_decided(tally)  # without an answer yet the key stays bound, and the same request goes on
         replayed = kept.answer == kept.before
         tally = [] if replayed else tally
-        return KeyedAnswer(replies.render_send(), replayed, tally)
+        return KeyedAnswer(decision, replayed, tally)
 
     async def send_batch_body(self, key: Key, body: bytes, form: Form = JSON) -> KeyedAnswer:
         """As `AsyncOutreach.send_batch_body`; the form is part of the key's path."""

@@ -95,7 +95,8 @@ class Outreach:
         return await asyncio.wrap_future(self._submit(self._client.status(campaign_id)))
 
     def close(self) -> None:
-        """Ends the client's event loop. The cluster goes on."""
+        """Ends the client and its event loop. The cluster goes on."""
+        self._submit(self._client.close()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

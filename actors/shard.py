@@ -23,6 +23,7 @@ from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
 from actors.life import MESSAGES_INCARNATION, Life, Writer
+from actors.line import Line
 from actors.shard_link import NAMESPACE
 from actors.spare import replace_spare
 from actors.standing import (
@@ -93,8 +94,20 @@ class Shard:
         """The commit that has the last of it."""
         self._publication: Publication | None = None
         """The latest that this process heard of, in whatever life."""
+        self._line = self._open_line()
         self._begin()
         replace_spare()
+
+    def _open_line(self) -> Line | None:
+        try:
+            return Line(self.decide)
+        except OSError as error:
+            logger.warning("shard %d has no line, so all its calls go by Ray: %s", self._index, error)
+            return None
+
+    def line(self) -> tuple[str, str] | None:
+        """The node that this runs on and the name of its line; None if it has none."""
+        return (ray.get_runtime_context().get_node_id(), self._line.name) if self._line else None
 
     # ---- deciding, on the main thread -------------------------------------------------------------------
 
@@ -269,6 +282,8 @@ class Shard:
         with self._one:
             self._life, self._fault, self._has_ended = None, "it has ended", True
             self._state_fault = None
+            if self._line is not None:
+                self._line.close()
             self._writer.end()
 
     # ---- inside -----------------------------------------------------------------------------------------

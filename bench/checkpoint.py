@@ -156,7 +156,8 @@ def send(engine: Engine, turn: Turn, commits: GroupCommit, numbers: list[int]) -
                 decided = engine.shards[0].decide(part)
             commits.wait(commits.mark())
             yield perf_counter() - began
-            answer = msgspec.json.decode(request.replies({0: decided}).render_send(), type=Decision)
+            ((rendered, _),) = request.replies({0: decided}).render_sends()
+            answer = msgspec.json.decode(rendered, type=Decision)
             if (answer.recipient_id, answer.status) != (recipient_name(number), "scheduled"):
                 raise AnswersWrong(f"{recipient_name(number)} was answered with {answer}")
 

@@ -121,6 +121,11 @@ class Request:
 
         Raises IndexError if there is no such shard."""
 
+    @staticmethod
+    def together(sends: list[Request]) -> list[tuple[Request, list[int]]]:
+        """Single sends as few requests: those that differ in nothing but their recipient become one. With each come
+        the places in `sends` of those it is made of, whose recipients it has in that order."""
+
     def replies(self, answers: Mapping[int, bytes | None]) -> Replies:
         """What became of its recipients, by the answers of its shards."""
 
@@ -140,8 +145,8 @@ class Replies:
         where explained, `explanation`, JSON as utf8. What does not apply is null. The schema's metadata has `batch_id`
         (unless None), and `counts` and `reasons` as JSON."""
 
-    def render_send(self) -> bytes:
-        """The JSON of the one decision that `POST /send` answers."""
+    def render_sends(self) -> list[tuple[bytes, list[tuple[str, str, int]]]]:
+        """For each recipient in order the decision alone, as `POST /send` answers it in JSON, and its `tally`."""
 
     def tally(self) -> list[tuple[str, str, int]]:
         """(status, label, count) of each outcome that occurs: the label is the channel where scheduled, the reason

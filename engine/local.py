@@ -97,7 +97,8 @@ class Engine:
     def send(self, body: bytes | dict[str, Any], now: int) -> dict[str, Any]:
         """Decides for one recipient. Raises `RequestError`, `UnknownCampaign`."""
         request = self.router.parse_send(_json(body))
-        return msgspec.json.decode(request.replies(self._decide(request, now)).render_send())  # type: ignore[no-any-return]
+        ((decision, _),) = request.replies(self._decide(request, now)).render_sends()
+        return msgspec.json.decode(decision)  # type: ignore[no-any-return]
 
     def put_recipient(self, recipient_id: str, body: bytes | dict[str, Any], now: int) -> None:
         """Keeps a profile. Raises `RequestError`."""

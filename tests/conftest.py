@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 import pytest
@@ -24,6 +24,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-async def outreach(cluster: Cluster) -> AsyncOutreach:
+async def outreach(cluster: Cluster) -> AsyncIterator[AsyncOutreach]:
     """A client on the event loop of the test."""
-    return cluster.client()
+    client = cluster.client()
+    yield client
+    await client.close()

@@ -40,7 +40,7 @@ columns! {
 }
 
 /// What holds for every recipient of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Header {
     pub campaign_id: String,
     /// When the request was read: seconds since the epoch.
@@ -165,15 +165,22 @@ impl Recipients {
     /// Some of the recipients, in the order of `rows`; one that is not there is left out.
     pub fn pick(&self, rows: &[u32]) -> Self {
         let mut picked = Recipients::with_capacity(rows.len());
-        for row in rows.iter().map(|row| *row as usize).filter(|row| *row < self.len()) {
-            let columns = self.columns.row(row);
-            let mut contacts = [None; CHANNEL_COUNT];
-            for (channel, text) in channels_of(columns.contacts).zip(self.contacts(row)) {
-                contacts[channel as usize] = Some(text);
-            }
-            picked.push(columns, self.id(row), &contacts);
-        }
+        rows.iter().map(|row| *row as usize).filter(|row| *row < self.len()).for_each(|row| picked.copy(self, row));
         picked
+    }
+
+    /// Adds all recipients of another request.
+    pub fn append(&mut self, others: &Recipients) {
+        (0..others.len()).for_each(|row| self.copy(others, row));
+    }
+
+    fn copy(&mut self, others: &Recipients, row: usize) {
+        let columns = others.columns.row(row);
+        let mut contacts = [None; CHANNEL_COUNT];
+        for (channel, text) in channels_of(columns.contacts).zip(others.contacts(row)) {
+            contacts[channel as usize] = Some(text);
+        }
+        self.push(columns, others.id(row), &contacts);
     }
 
     /// The usable addresses of a recipient, one a channel of its `contacts` mask, in channel order.
@@ -261,6 +268,9 @@ mod tests {
         let picked = recipients.pick(&[1, 0, 2]);
         assert_eq!((picked.len(), picked.id(0), picked.id(1)), (2, "é", "c-1"));
         assert_eq!(picked.contacts(1).collect::<Vec<_>>(), ["ana@example.com", "+50937001234"]);
+        let mut appended = recipients.pick(&[1]);
+        appended.append(&recipients.pick(&[0]));
+        assert_eq!(appended, picked);
     }
 
     #[test]

@@ -65,18 +65,21 @@ pub fn reasons(counts: &Counts) -> Vec<u8> {
     out
 }
 
-/// The answer to a single send: the decision alone. A request without a recipient does not occur.
-pub fn send(request: &Request, replies: &Replies) -> Vec<u8> {
-    let mut out = Vec::with_capacity(DECISION_BYTES);
-    if let Some(verdict) = replies.verdicts(request).next() {
+/// The answers to single sends, each the decision alone and what it comes to.
+pub fn sends(request: &Request, replies: &Replies) -> Vec<(Vec<u8>, Tally)> {
+    let rendered = replies.verdicts(request).map(|verdict| {
+        let mut out = Vec::with_capacity(DECISION_BYTES);
         write_verdict(&verdict, request.header.explain, &mut out);
-    }
-    out
+        (out, tally(&Counts::of(&verdict)))
+    });
+    rendered.collect()
 }
 
-/// How many recipients got each status, by channel where scheduled and by reason where blocked.
-pub fn tally(replies: &Replies) -> Vec<(&'static str, &'static str, u32)> {
-    let counts = replies.counts();
+/// Status, channel where scheduled or reason where blocked, and how many recipients fared so.
+pub type Tally = Vec<(&'static str, &'static str, u32)>;
+
+/// All outcomes that occur.
+pub fn tally(counts: &Counts) -> Tally {
     let scheduled = CHANNELS.iter().zip(counts.scheduled).map(|(channel, count)| ("scheduled", *channel, count));
     let blocked = REASONS.iter().zip(counts.blocked).map(|(reason, count)| ("blocked", *reason, count));
     let rest = [("invalid", "", counts.invalid), ("unavailable", "", counts.unavailable)];

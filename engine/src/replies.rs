@@ -78,6 +78,16 @@ impl Replies {
 }
 
 impl Counts {
+    /// Of one recipient.
+    pub fn of(verdict: &Verdict<'_>) -> Self {
+        let mut counts = Counts::default();
+        match verdict {
+            Verdict::Invalid { .. } => counts.invalid = 1,
+            Verdict::Valid { outcome, .. } => counts.count(outcome),
+        }
+        counts
+    }
+
     fn count(&mut self, outcome: &Outcome) {
         *match outcome {
             Outcome::Scheduled { channel, .. } => &mut self.scheduled[*channel as usize],

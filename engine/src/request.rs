@@ -1,5 +1,6 @@
 //! A request: from the body of a batch, a single send or a profile, in JSON or Arrow, to the parts of the shards.
 
+use hashbrown::HashMap;
 use jiter::Peek;
 
 use crate::arrow;
@@ -349,6 +350,40 @@ impl Request {
     pub fn part(&self, shard: usize, now: i64) -> Option<Vec<u8>> {
         let recipients = self.recipients.get(shard)?;
         Some(Part::encode(&Header { now, ..self.header.clone() }, recipients))
+    }
+
+    /// Single sends as few requests: those that differ in nothing but their recipient become one.
+    ///
+    /// With each the places of those it is made of, whose recipients it has in that order.
+    pub fn together(sends: &[&Request]) -> Vec<(Request, Vec<usize>)> {
+        let mut gathered: Vec<(Request, Vec<usize>)> = Vec::new();
+        let mut by_header: HashMap<&Header, usize> = HashMap::new();
+        for (place, send) in sends.iter().enumerate() {
+            let index = *by_header.entry(&send.header).or_insert_with(|| {
+                gathered.push((send.empty(), Vec::new()));
+                gathered.len() - 1
+            });
+            let (request, places) = &mut gathered[index];
+            request.append(send);
+            places.push(place);
+        }
+        gathered
+    }
+
+    /// The same request of nobody.
+    fn empty(&self) -> Self {
+        Request {
+            header: self.header.clone(),
+            places: Vec::new(),
+            recipients: vec![Recipients::default(); self.recipients.len()],
+            invalid: Vec::new(),
+        }
+    }
+
+    /// Adds the valid recipients of another request to the same shards.
+    fn append(&mut self, other: &Request) {
+        self.places.extend(other.places.iter().filter(|place| place.shard != NO_SHARD));
+        self.recipients.iter_mut().zip(&other.recipients).for_each(|(mine, others)| mine.append(others));
     }
 
     /// Every recipient in the order of the input.

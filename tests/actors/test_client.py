@@ -51,6 +51,26 @@ async def test_campaigns_are_put_read_paused_and_listed(outreach: AsyncOutreach)
     assert (await outreach.get_campaign("client"))[0].name == "First"
 
 
+async def test_sends_that_come_together_fare_each_on_its_own(outreach: AsyncOutreach) -> None:
+    await put(outreach, "crowd", category="transactional")
+    people = [make_recipient(f"crowd-{number}", *(["sms"] if number % 2 else [])) for number in range(40)]
+    asks = [send(outreach, "crowd", person) for person in people]
+    asks += [send(outreach, "crowd", person) for person in people[:3]]
+    asks += [send(outreach, "no such crowd", person) for person in people[:3]]
+    asks += [send(outreach, "crowd", person, dedup_key="other", explain=True) for person in people[:3]]
+    answers = await asyncio.gather(*asks, return_exceptions=True)
+    plain, again, unknown, other = answers[:40], answers[40:43], answers[43:46], answers[46:]
+    assert [type(answer) for answer in unknown] == [UnknownCampaign] * 3
+    for person, answer in zip([*people, *people[:3]], [*plain, *other], strict=True):
+        assert isinstance(answer, dict)
+        assert (answer["recipient_id"], answer["status"]) == (person["id"], "scheduled")
+        assert answer["channel"] in person["contacts"]
+        assert ("explanation" in answer) == (answer in other)
+    for person, answer in zip(people, again, strict=False):
+        assert isinstance(answer, dict)
+        assert (answer["recipient_id"], answer["reason"]) == (person["id"], "duplicate")
+
+
 async def test_an_unknown_campaign_is_said_even_where_there_is_nobody_to_decide_for(outreach: AsyncOutreach) -> None:
     for recipients in ([make_recipient("nobody-1")], [{"id": ""}], []):
         with pytest.raises(UnknownCampaign):

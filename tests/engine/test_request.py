@@ -343,7 +343,9 @@ def test_what_no_parser_likes_is_refused_soon(body: bytes, status: int | None) -
 def test_a_single_send_and_a_profile() -> None:
     request = PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "contacts": {"sms": "x"}}}')
     assert (request.campaign_id, request.size) == ("a", 1)
-    decision = msgspec.json.decode(request.replies(dict.fromkeys(request.shards, answer_of(1))).render_send())
+    ((rendered, tally),) = request.replies(dict.fromkeys(request.shards, answer_of(1))).render_sends()
+    assert tally == [("scheduled", "sms", 1)]
+    decision = msgspec.json.decode(rendered)
     assert list(decision) == FIELDS
     assert (decision["cost"], decision["confidence"], decision["scheduled_local"]) == (
         "0.0075",
@@ -353,7 +355,8 @@ def test_a_single_send_and_a_profile() -> None:
     assert decision["warnings"] == [
         "contacts.sms: not an E.164 phone number such as +50937001234; the channel is left out"
     ]
-    assert msgspec.json.decode(request.replies({}).render_send())["status"] == "unavailable"
+    ((rendered, tally),) = request.replies({}).render_sends()
+    assert (msgspec.json.decode(rendered)["status"], tally) == ("unavailable", [("unavailable", "", 1)])
     with pytest.raises(RequestError) as raised:
         PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "timezone": null}}')
     assert (raised.value.status, raised.value.errors[0][0]) == (422, "/recipient/timezone")

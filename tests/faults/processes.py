@@ -220,6 +220,9 @@ class SteppedShard(Shard):
         with suppress(Ended):
             super()._begin()
 
+    def _open_line(self) -> None:
+        """The clients of the machine have none."""
+
     def _ask_ledger(self, method: str, timeout_s: float, *arguments: object) -> Any:
         return self._process.ask_ledger(method, timeout_s, arguments)
 

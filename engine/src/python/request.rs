@@ -87,6 +87,12 @@ impl Request {
         Ok(PyBytes::new(py, &part))
     }
 
+    #[staticmethod]
+    fn together(sends: Vec<PyRef<'_, Self>>) -> Vec<(Self, Vec<usize>)> {
+        let sends: Vec<&request::Request> = sends.iter().map(|send| &send.0).collect();
+        request::Request::together(&sends).into_iter().map(|(request, places)| (Request(request), places)).collect()
+    }
+
     fn replies(slf: Py<Self>, py: Python<'_>, answers: &Bound<'_, PyMapping>) -> PyResult<Replies> {
         let answers: HashMap<u32, Option<PyBackedBytes>> =
             answers.items()?.iter().map(|item| item.extract()).collect::<PyResult<_>>()?;
@@ -124,12 +130,13 @@ impl Replies {
         Ok(PyBytes::new(py, &rendered))
     }
 
-    fn render_send<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &render::send(&self.request.get().0, &self.replies))
+    fn render_sends<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, render::Tally)> {
+        let rendered = render::sends(&self.request.get().0, &self.replies);
+        rendered.into_iter().map(|(decision, tally)| (PyBytes::new(py, &decision), tally)).collect()
     }
 
-    fn tally(&self) -> Vec<(&'static str, &'static str, u32)> {
-        render::tally(&self.replies)
+    fn tally(&self) -> render::Tally {
+        render::tally(self.replies.counts())
     }
 }
 

@@ -91,17 +91,25 @@ fn a_send_is_the_decision_alone() {
     let body = br#"{"campaign_id":"a","recipient":{"id":"c-2"}}"#;
     let request = Parser::new([], 4).send(body).expect("the body is right");
     let answer = answer(&[scheduled()]);
-    let rendered =
-        |answer: Option<&[u8]>| String::from_utf8(send(&request, &Replies::read(&request, |_| answer))).expect("UTF-8");
-    assert!(rendered(Some(&answer)).starts_with(r#"{"message_id":"m-0000000000000abc","recipient_id":"c-2","#));
-    assert!(rendered(None).contains(r#""status":"unavailable""#));
+    let rendered = |answer: Option<&[u8]>| {
+        let mut all = sends(&request, &Replies::read(&request, |_| answer));
+        let (decision, tally) = all.remove(0);
+        assert!(all.is_empty());
+        (String::from_utf8(decision).expect("UTF-8"), tally)
+    };
+    let (decision, tally) = rendered(Some(&answer));
+    assert!(decision.starts_with(r#"{"message_id":"m-0000000000000abc","recipient_id":"c-2","#));
+    assert_eq!(tally, [("scheduled", "sms", 1)]);
+    let (decision, tally) = rendered(None);
+    assert!(decision.contains(r#""status":"unavailable""#));
+    assert_eq!(tally, [("unavailable", "", 1)]);
 }
 
 #[test]
 fn the_tally() {
     let request = request();
     let answer = answer(&[scheduled(), Decision::blocked(Reason::DailyCap, None)]);
-    let tally_of = |answer: Option<&[u8]>| tally(&Replies::read(&request, |_| answer));
+    let tally_of = |answer: Option<&[u8]>| tally(Replies::read(&request, |_| answer).counts());
     assert_eq!(tally_of(Some(&answer)), [("scheduled", "sms", 1), ("blocked", "daily_cap", 1), ("invalid", "", 1)]);
     assert_eq!(tally_of(None), [("invalid", "", 1), ("unavailable", "", 2)]);
 }

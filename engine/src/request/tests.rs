@@ -191,3 +191,29 @@ fn deep_bodies_are_refused() {
         }
     }
 }
+
+#[test]
+fn sends_that_differ_in_their_recipient_only_become_one() {
+    let send = |id: &str, fields: &str| {
+        let body = format!(
+            "{{\"campaign_id\":\"a\",{fields}\"recipient\":{{\"id\":\"{id}\",\"contacts\":{{\"sms\":\"x\"}}}}}}"
+        );
+        parser().send(body.as_bytes()).expect("the body is right")
+    };
+    let sends = [send("c-1", ""), send("c-2", "\"dedup_key\":\"k\","), send("c-3", ""), send("c-1", "")];
+    let gathered = Request::together(&sends.iter().collect::<Vec<_>>());
+    let places: Vec<_> = gathered.iter().map(|(_, places)| places.clone()).collect();
+    assert_eq!(places, [vec![0, 2, 3], vec![1]]);
+    assert_eq!(gathered[1].0.header.dedup_key.as_deref(), Some("k"));
+    for (request, places) in &gathered {
+        assert_eq!(request.size(), places.len());
+        for (entry, place) in request.entries().zip(places) {
+            let Entry::Valid { id, shard, left_out, .. } = entry else { unreachable!("all are valid") };
+            let Some(Entry::Valid { id: sent, shard: home, .. }) = sends[*place].entries().next() else {
+                unreachable!("all are valid")
+            };
+            assert_eq!((id, shard, left_out), (sent, home, 0b10));
+        }
+    }
+    assert!(Request::together(&[]).is_empty());
+}

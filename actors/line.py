@@ -1,0 +1,138 @@
+"""A line: a socket on which a shard decides for clients of the same machine, past Ray.
+
+A call of Ray's takes 1.7 ms of processor time on eight threads of two processes, which is more than to decide and to
+write down ten single sends; over a line it takes a fifth. What is answered, and when, is the same: `Shard.decide`
+either way. All other calls are Ray's, as are these where there is no line: for clients on another node, or of another
+user, and when too many have one.
+
+The socket's name is abstract (unix(7)), so nothing is left on the disk; it is drawn anew by each process and told by
+the actor, so a client cannot take one shard for another, nor this life's process for the last one's. Whoever connects
+must be the same user.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from actors.line_frames import FRAME_BYTES_MAX, HEAD, WELCOME, frame, outcomes_as_bytes, parts_of
+from actors.standing import Part
+from engine.errors import MadanSaraError
+
+__all__ = ["CONNECTIONS_MAX", "Decide", "Line"]
+
+CONNECTIONS_MAX = 512
+"""Of all clients to a shard, each with a thread of its own."""
+
+ACCEPT_PAUSE_S = 0.1
+"""Without a file descriptor for one more."""
+
+CREDENTIALS = struct.Struct("iII")
+"""Of the other end: process, user, group."""
+
+Decide = Callable[[list[Part]], Sequence[bytes | MadanSaraError]]
+"""Returns once what it tells is durable. Raises `MadanSaraError` for all parts."""
+
+logger = logging.getLogger("madan_sara.shard")
+
+
+class Line:
+    """Of one shard. A thread accepts; each connection has a thread that decides one call after the other."""
+
+    def __init__(self, decide: Decide) -> None:
+        """Raises OSError where the system has no such sockets."""
+        self.name = f"\0madan-sara-{secrets.token_hex(16)}"
+        self._decide = decide
+        self._has_ended = False
+        self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(self.name)
+        self._socket.listen(CONNECTIONS_MAX)
+        self._thread = threading.Thread(target=self._accept, name="line", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Accepts no more. Connections that there are go on."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread, which closing would not
+
+    def _accept(self) -> None:
+        with self._socket:
+            while not self._has_ended:
+                try:
+                    connection, _ = self._socket.accept()
+                    self._begin_to_serve(connection)
+                except (OSError, RuntimeError) as error:  # RuntimeError: there can be no more threads
+                    if not self._has_ended:
+                        logger.warning("a line could not be accepted: %s", error)
+                        time.sleep(ACCEPT_PAUSE_S)
+
+    def _begin_to_serve(self, connection: socket.socket) -> None:
+        """Or closes it without a welcome: the client goes by Ray."""
+        with ExitStack() as refused:
+            refused.callback(connection.close)
+            if is_ours(connection) and self._free.acquire(blocking=False):
+                refused.callback(self._free.release)
+                threading.Thread(target=self._serve, args=(connection,), name="line", daemon=True).start()
+                refused.pop_all()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                connection.sendall(WELCOME)
+                while (content := received(connection)) is not None:
+                    connection.sendall(frame(outcomes_as_bytes(self._outcomes(parts_of(content)))))
+        except OSError:
+            pass  # the client has gone; what was decided stays decided
+        except msgspec.MsgspecError as error:
+            logger.error("a line ends, since what came over it is no call: %s", error)
+        finally:
+            self._free.release()
+
+    def _outcomes(self, parts: list[Part]) -> Sequence[bytes | MadanSaraError]:
+        try:
+            return self._decide(parts)
+        except MadanSaraError as error:
+            return [error] * len(parts)
+        except Exception as error:
+            logger.exception("a call of a line could not be answered")
+            return [MadanSaraError(f"A fault of the server: {type(error).__name__}.")] * len(parts)
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Whether the same user is at the other end."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    _, user, _ = CREDENTIALS.unpack(raw)
+    return bool(user == os.geteuid())
+
+
+def received(connection: socket.socket) -> bytearray | None:
+    """The content of the next frame; None where the other end has closed before it."""
+    head = bytearray(HEAD.size)
+    if not _fill(connection, head):
+        return None
+    (size,) = HEAD.unpack(head)
+    if size > FRAME_BYTES_MAX:
+        raise msgspec.ValidationError(f"a frame of {size} bytes is too long")
+    content = bytearray(size)
+    return content if _fill(connection, content) else None
+
+
+def _fill(connection: socket.socket, target: bytearray) -> bool:
+    view = memoryview(target)
+    while view:
+        count = connection.recv_into(view)
+        if count == 0:
+            return False
+        view = view[count:]
+    return True

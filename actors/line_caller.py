@@ -1,0 +1,191 @@
+"""Asking a shard to decide: over its line (`actors.line`) where there is one, else by Ray.
+
+Calls do not share a connection: whoever finds none idle opens another. Where a call ends in any other way than with
+its answer its connection is closed, since the answer may still come. What that means is the same as of a call of
+Ray's: it may have run or not, or may yet run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import cast
+from weakref import WeakSet
+
+import msgspec
+import ray
+
+from actors.answers import ActorUnreachable, NoAnswerInTime
+from actors.line import is_ours
+from actors.line_frames import HEAD, frame, outcomes_of, parts_as_bytes
+from actors.standing import Part
+from engine.errors import MadanSaraError
+
+__all__ = ["LineCaller", "Outcomes"]
+
+Outcomes = list[bytes | MadanSaraError]
+"""What became of each part, in order."""
+
+REFUSED_S = 5.0
+"""For so long nobody tries to connect again after the shard refused to, or had no line."""
+
+IDLE_MAX = 4
+"""Connections that are kept while nobody uses them."""
+
+
+class LineCaller:
+    """The connections of one client to one shard. Lives on one event loop."""
+
+    def __init__(self, who: str, ask_line: Callable[[], Awaitable[tuple[str, str] | None]], timeout_s: float) -> None:
+        """`who` is the shard's name, for errors. `ask_line` asks the actor for its `line`, and raises as any call."""
+        self._who = who
+        self._ask_line = ask_line
+        self._timeout_s = timeout_s
+        self._idle: list[_Connection] = []
+        self._opened: WeakSet[_Connection] = WeakSet()
+        self._name: str | None = None
+        """Of the socket, once it was told and as long as it answers."""
+        self._not_before = 0.0
+        """By the loop's clock: when to try again to connect."""
+
+    async def decide(self, parts: list[Part]) -> Outcomes | None:
+        """See `Shard.decide`; None if nothing was asked, since there is no line.
+
+        Raises `ActorUnreachable`, and what `ask_line` does.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        try:
+            connection = self._idle_one()
+            if connection is None:
+                async with asyncio.timeout_at(deadline):
+                    connection = await self._connect()
+            if connection is None:
+                return None
+            outcomes = await self._ask(connection, parts, deadline)
+        except TimeoutError:
+            raise NoAnswerInTime(f"The {self._who} did not answer within {self._timeout_s:g} s.") from None
+        except (ConnectionError, msgspec.MsgspecError):
+            self._name = None
+            raise ActorUnreachable(f"The {self._who} is starting again.") from None
+        if len(self._idle) < IDLE_MAX:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return outcomes
+
+    async def _ask(self, connection: _Connection, parts: list[Part], deadline: float) -> Outcomes:
+        try:
+            return outcomes_of(await connection.ask(parts_as_bytes(parts), deadline))
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Closes all connections, in use or not."""
+        for connection in list(self._opened):
+            connection.close()
+        self._idle.clear()
+
+    def _idle_one(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed:
+                return connection
+            self._name = None
+        return None
+
+    async def _connect(self) -> _Connection | None:
+        """A connection on which the shard has said that it serves it."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._not_before:
+            return None
+        if self._name is None:
+            line = await self._ask_line()
+            if line is None or line[0] != ray.get_runtime_context().get_node_id():
+                self._not_before = loop.time() + REFUSED_S
+                return None
+            self._name = line[1]
+        try:
+            return await _Connection.to(self._name, self._opened)
+        except OSError as error:
+            self._name = None
+            if not isinstance(error, ConnectionRefusedError):  # that one has gone: the next call asks where it is now
+                self._not_before = loop.time() + REFUSED_S
+            return None
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """Frames, one at a time, into buffers of their size."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._head = bytearray(HEAD.size)
+        self._content: bytearray | None = None
+        self._filled = 0
+        self._frame: asyncio.Future[bytearray] = asyncio.get_running_loop().create_future()
+        self.is_closed = False
+
+    @classmethod
+    async def to(cls, name: str, opened: WeakSet[_Connection]) -> _Connection:
+        """Raises OSError, a `ConnectionError` where it is not welcome. It is in `opened` from its beginning."""
+        unconnected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        unconnected.setblocking(False)
+        try:
+            unconnected.connect(name)  # at once, or never: BlockingIOError where too many wait already
+            if not is_ours(unconnected):  # names are free again when a process ends, for anyone to take
+                raise ConnectionRefusedError(f"another user has the socket {name!r}")
+            _, connection = await asyncio.get_running_loop().create_unix_connection(cls, sock=unconnected)
+        except BaseException:
+            unconnected.close()
+            raise
+        opened.add(connection)
+        try:
+            await connection._frame
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def ask(self, content: bytes, deadline: float) -> bytearray:
+        """The answer. Raises `ConnectionError`, `TimeoutError`."""
+        loop = asyncio.get_running_loop()
+        self._frame = loop.create_future()
+        if self.is_closed:
+            raise ConnectionResetError
+        self._transport.write(frame(content))
+        timer = loop.call_at(deadline, self._fail, TimeoutError())
+        try:
+            return await self._frame
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Also while an answer is to come."""
+        self.is_closed = True
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_closed = True
+        self._fail(ConnectionResetError())
+
+    def _fail(self, error: Exception) -> None:
+        if not self._frame.done():
+            self._frame.set_exception(error)
+
+    def get_buffer(self, _: int) -> memoryview:
+        return memoryview(self._head if self._content is None else self._content)[self._filled :]
+
+    def buffer_updated(self, count: int) -> None:
+        self._filled += count
+        if self._content is None and self._filled == HEAD.size:
+            self._content, self._filled = bytearray(HEAD.unpack(self._head)[0]), 0
+        if self._content is not None and self._filled == len(self._content):
+            content, self._content, self._filled = self._content, None, 0
+            if self._frame.done():
+                self.close()  # nobody asked
+            else:
+                self._frame.set_result(content)
