@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from litestar import Litestar, Router
+from litestar.middleware import DefineMiddleware
 
 from actors.client import AsyncOutreach
 from api import campaigns, operations, recipients, sending
-from api.intake import Intake, IntakeMiddleware
-from api.keys import KeyMiddleware
-from api.metrics import RequestMetrics
+from api.door import Door
+from api.intake import Intake
+from api.keys import Keys
 from api.openapi import build_document
 from api.paths import EncodedPaths
 from api.problems import exception_handlers
@@ -26,18 +27,19 @@ def create_app(outreach: AsyncOutreach, settings: Settings) -> Litestar:
 
     Health and /schema are open; everything else needs a key where any is configured.
     """
+    keys = Keys(settings.api_keys)
     outreach_router = Router(PREFIX, route_handlers=[*campaigns.HANDLERS, *sending.HANDLERS, *recipients.HANDLERS])
     clock = operations.CLOCK_HANDLERS if settings.clock == "manual" else ()
     guarded = Router(
         "/",
         route_handlers=[outreach_router, *clock],
-        middleware=[KeyMiddleware(settings.api_keys), IntakeMiddleware()],
+        middleware=[DefineMiddleware(Door, keys=keys, takes_place=True)],
     )
     # Its figures are wanted most when no place is left.
-    metrics = Router("/", route_handlers=[operations.metrics], middleware=[KeyMiddleware(settings.api_keys)])
+    metrics = Router("/", route_handlers=[operations.metrics], middleware=[DefineMiddleware(Door, keys=keys)])
+    opened = Router("/", route_handlers=operations.OPEN_HANDLERS, middleware=[DefineMiddleware(Door)])
     app = Litestar(
-        route_handlers=[guarded, metrics, *operations.OPEN_HANDLERS],
-        middleware=[RequestMetrics()],
+        route_handlers=[guarded, metrics, opened],
         exception_handlers=exception_handlers(),
         openapi_config=None,
         logging_config=None,

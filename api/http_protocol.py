@@ -58,11 +58,13 @@ class HttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Overrides uvicorn's, to count what has not taken its place yet."""
         self._intake.announce()
-        super()._start_asgi_task(cycle, self._run)
 
-    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
-        self._intake.arrive()
-        await self.app(scope, receive, send)
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            self._intake.arrive()
+            scope["state"]["body_is_there"] = not cycle.more_body
+            await self.app(scope, receive, send)
+
+        super()._start_asgi_task(cycle, run)
 
     def _refuse(self) -> None:
         count_refused()

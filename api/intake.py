@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from litestar import Request
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message, Scope, Send
 
 from actors.client import BATCHES_MAX
-from engine.errors import Overloaded, RequestError, ShardUnavailable
+from engine.errors import Overloaded, RequestError
 from engine.settings import Limits
 
-__all__ = ["Intake", "IntakeMiddleware"]
+__all__ = ["Intake"]
 
 BOUNDED = b"/api/"
 """How the targets begin that `Intake.refuses` looks at."""
@@ -130,6 +129,8 @@ class Intake:
 
         Raises `RequestError`: 408 where it comes too slowly, 413 where it is too large; and `Overloaded` (429).
         """
+        if request.scope["state"].get("body_is_there"):  # as that of nearly all single sends: nothing to wait for
+            return await self._read(request)
         try:
             async with asyncio.timeout(self._limits.body_timeout_ms / 1000):
                 return await self._read(request)
@@ -160,22 +161,3 @@ class Intake:
 
     def _too_large(self) -> RequestError:
         return RequestError(413, f"A body takes up to {self._limits.body_bytes_max:,} bytes.")
-
-
-class IntakeMiddleware(ASGIMiddleware):
-    """Has every request hold a place until its answer is sent.
-
-    Litestar copies middleware, so the counts live in the application's state.
-    """
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Runs the request if there is a place for it.
-
-        Only a server that stops cancels: what has not ended by then may be asked for again, of another (503).
-        """
-        intake = scope["litestar_app"].state.intake
-        with intake.place(scope):
-            try:
-                await next_app(scope, receive, intake.in_pieces(send))
-            except asyncio.CancelledError:
-                raise ShardUnavailable("The server stops before this request has ended.") from None

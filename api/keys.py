@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from functools import lru_cache
 
-from litestar.datastructures import Headers
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Receive, Scope, Send
 
 from engine.config import is_loopback
 
-__all__ = ["KeyMiddleware"]
+__all__ = ["Keys"]
 
 
-class KeyMiddleware(ASGIMiddleware):
+class Keys:
     """Lets a request through if it bears one of the keys.
 
     `digests` are SHA-256 in hexadecimal. Every one is compared, in time that tells nothing of the key. Where there
@@ -28,14 +26,12 @@ class KeyMiddleware(ASGIMiddleware):
     def __init__(self, digests: tuple[str, ...]) -> None:
         self._digests = digests
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Raises `PermissionDeniedException` or `NotAuthorizedException`."""
-        headers = Headers.from_scope(scope)
         if self._digests:
-            self._check_key(headers.get("authorization", ""))
-        elif not _is_meant_for_loopback(headers.get("host", "localhost")):
+            self._check_key(_first(headers, b"authorization", b"").decode("latin-1"))
+        elif not _is_meant_for_loopback(_first(headers, b"host", b"localhost")):
             raise PermissionDeniedException("Without a key only requests to a loopback address are answered.")
-        await next_app(scope, receive, send)
 
     def _check_key(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")
@@ -45,8 +41,13 @@ class KeyMiddleware(ASGIMiddleware):
             raise NotAuthorizedException(headers={"WWW-Authenticate": "Bearer"})
 
 
+def _first(headers: Iterable[tuple[bytes, bytes]], name: bytes, otherwise: bytes) -> bytes:
+    return next((value for given, value in headers if given == name), otherwise)
+
+
 @lru_cache(maxsize=64)
-def _is_meant_for_loopback(host: str) -> bool:
+def _is_meant_for_loopback(header: bytes) -> bool:
     """By a Host header, with or without a port, an IPv6 address in brackets."""
+    host = header.decode("latin-1")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return is_loopback(name.strip("[]"))

@@ -32,7 +32,8 @@ def serve(settings: Settings, address: str, announce: Callable[[str], None]) -> 
 async def _serve(
     cluster: Cluster, settings: Settings, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
-    app = create_app(cluster.client(), settings)
+    client = cluster.client()
+    app = create_app(client, settings)
     server = HttpServer(
         app,
         app.state.intake,
@@ -42,6 +43,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     await server.serve([listener])
+    await client.close()
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -27,10 +27,12 @@ class Front:
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def _serve(self) -> None:
-        app = create_app(self._cluster.client(), self._settings)
+        client = self._cluster.client()
+        app = create_app(client, self._settings)
         drain_timeout_ms = self._settings.limits.drain_timeout_ms
         self._server = HttpServer(app, app.state.intake, drain_timeout_ms, self._ready.set)
         await self._server.serve([self._listener])
+        await client.close()
 
     def __enter__(self) -> Front:
         self._thread.start()
