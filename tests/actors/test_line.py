@@ -119,9 +119,9 @@ async def test_calls_at_once_have_a_connection_each_and_keep_them() -> None:
         assert await caller.decide([("c", b"quick")]) == [b"quick"]
         shard.may_answer.set()
         assert await asyncio.gather(*slow) == [[bytes([number])] for number in range(5)]
-        threads = sum(thread.name == "line" for thread in threading.enumerate())
-        await asyncio.gather(*(caller.decide([("c", b"1")]) for _ in range(6)))
-        assert sum(thread.name == "line" for thread in threading.enumerate()) == threads
+        idle = set(caller._idle)
+        await asyncio.gather(*(caller.decide([("c", b"1")]) for _ in idle))
+        assert set(caller._idle) == idle
 
 
 async def test_a_late_answer_is_nobodys() -> None:
