@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
-__all__ = ["DECISIONS", "count_decisions", "count_refused", "request_began", "request_ended"]
+__all__ = ["DECISIONS", "REQUESTS", "count_decisions", "count_refused", "request_began", "request_ended"]
 
 DECISIONS = Counter(
     "madan_sara_decisions",
@@ -20,7 +20,7 @@ REFUSED = Counter(
     "madan_sara_requests_refused", "Requests refused before anybody looked at them: too many were under way."
 )
 _BY = ("method", "path", "status_code")
-_REQUESTS = Counter("madan_sara_requests", "Requests by path template and status.", _BY)
+REQUESTS = Counter("madan_sara_requests", "Requests by path template and status.", _BY)
 _SECONDS = Histogram(
     "madan_sara_request_duration_seconds",
     "From a request's head to the last of its answer.",
@@ -58,7 +58,7 @@ def request_ended(method: str, path_template: str, status: int, began: float) ->
 def _figures(method: str, path_template: str, status: int) -> _Figures:
     """Kept for good: there are as many as the API has routes and statuses."""
     labels = (method, path_template, str(status))
-    return _Figures(_REQUESTS.labels(*labels), _SECONDS.labels(*labels))
+    return _Figures(REQUESTS.labels(*labels), _SECONDS.labels(*labels))
 
 
 def count_decisions(tally: Iterable[tuple[str, str, int]]) -> None:
