@@ -77,7 +77,8 @@ def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everybody_in_the_file_is_counted() -> None:
     figures = data_job_speed.data_job().as_dict()
     assert figures["people"] == PEOPLE
-    assert figures["decisions_per_s"] == pytest.approx(PEOPLE / figures["seconds"], rel=0.1)  # type: ignore[operator]
+    # The seconds are rounded to hundredths, and here there are few of them.
+    assert PEOPLE / figures["decisions_per_s"] == pytest.approx(figures["seconds"], abs=0.0051)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
