@@ -213,12 +213,7 @@ impl Parser {
     }
 
     fn empty(&self) -> Request {
-        Request {
-            header: Header::new(""),
-            places: Vec::new(),
-            recipients: vec![Recipients::default(); self.shards as usize],
-            invalid: Vec::new(),
-        }
+        Request::of_nobody(Header::new(""), self.shards as usize)
     }
 
     fn whole(&self, cursor: &mut Cursor<'_>, form: Form) -> Result<Request, Stop> {
@@ -360,7 +355,7 @@ impl Request {
         let mut by_header: HashMap<&Header, usize> = HashMap::new();
         for (place, send) in sends.iter().enumerate() {
             let index = *by_header.entry(&send.header).or_insert_with(|| {
-                gathered.push((send.empty(), Vec::new()));
+                gathered.push((Request::of_nobody(send.header.clone(), send.shard_count()), Vec::new()));
                 gathered.len() - 1
             });
             let (request, places) = &mut gathered[index];
@@ -370,19 +365,13 @@ impl Request {
         gathered
     }
 
-    /// The same request of nobody.
-    fn empty(&self) -> Self {
-        Request {
-            header: self.header.clone(),
-            places: Vec::new(),
-            recipients: vec![Recipients::default(); self.recipients.len()],
-            invalid: Vec::new(),
-        }
+    fn of_nobody(header: Header, shards: usize) -> Self {
+        Request { header, places: Vec::new(), recipients: vec![Recipients::default(); shards], invalid: Vec::new() }
     }
 
-    /// Adds the valid recipients of another request to the same shards.
+    /// Adds the recipients, all valid, of another request to the same shards.
     fn append(&mut self, other: &Request) {
-        self.places.extend(other.places.iter().filter(|place| place.shard != NO_SHARD));
+        self.places.extend(&other.places);
         self.recipients.iter_mut().zip(&other.recipients).for_each(|(mine, others)| mine.append(others));
     }
 
