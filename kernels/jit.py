@@ -82,6 +82,12 @@ def inner(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True)(function))
 
 
+def inlined(function: Function) -> Function:
+    """The same, compiled into each of its callers: what such a function does with an array costs no count of who has
+    it, which is most of the time of a few instructions. Only for small ones, as compiling takes longer."""
+    return cast(Function, numba.njit(nogil=True, inline="always")(function))
+
+
 @inner
 def whole(value: Any) -> int:
     """An integer of any width as int64: an unsigned and a signed one would otherwise meet as floats."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import inner, whole
+from kernels.jit import inlined, inner, whole
 from kernels.words import NONE
 from kernels.zones import Clock, offset_at, segment_at
 
@@ -115,7 +115,7 @@ def bit_at(mask: int, rank: int) -> int:
     return position
 
 
-@inner
+@inlined
 def minute_at_wall(clock: Clock, wall: int) -> int:
     """The minute of the first instant of the clock at which it has reached a wall time.
 

@@ -40,13 +40,13 @@ def _engagement(prior_deliveries: float, rate: float, delivered: float, engaged:
 
 @inner
 def _goes_before(
-    channel: int, other: int, tiers: NDArray[np.int64], values: NDArray[np.int64], costs: NDArray[np.int64]
+    channel: int, other: int, tiers: NDArray[np.int64], values: NDArray[np.int64], costs: NDArray[np.int64], i: int
 ) -> bool:
     """Whether `channel`, which comes after `other` in channel order, is tried before it."""
     if tiers[channel] != tiers[other]:
         return bool(tiers[channel] < tiers[other])
-    if values[channel] != values[other]:
-        return bool(values[channel] > values[other])
+    if values[i, channel] != values[i, other]:
+        return bool(values[i, channel] > values[i, other])
     return bool(costs[channel] < costs[other])
 
 
@@ -57,17 +57,19 @@ def _order(
     values: NDArray[np.int64],
     costs: NDArray[np.int64],
     out_order: NDArray[np.uint8],
+    i: int,
 ) -> None:
+    """Row i of the candidates and of `values` into that of `out_order`."""
     count = 0
     for channel in range(CHANNEL_COUNT):
+        out_order[i, channel] = NO_CHANNEL
         if candidates >> channel & 1:
             place = count
-            while place > 0 and _goes_before(channel, out_order[place - 1], tiers, values, costs):
-                out_order[place] = out_order[place - 1]
+            while place > 0 and _goes_before(channel, out_order[i, place - 1], tiers, values, costs, i):
+                out_order[i, place] = out_order[i, place - 1]
                 place -= 1
-            out_order[place] = channel
+            out_order[i, place] = channel
             count += 1
-    out_order[count:] = NO_CHANNEL
 
 
 @kernel(
@@ -92,12 +94,15 @@ def _rank(
     out_order: NDArray[np.uint8], out_value: NDArray[np.int64],
 ) -> None:  # fmt: skip
     time_of_day = _time_of_day(hour_weights)
+    hours = np.full(starts.shape[0] - 1, -1, np.int64)
     everybodys = np.empty(CHANNEL_COUNT, np.float64)
     for channel in range(CHANNEL_COUNT):
         everybodys[channel] = _engagement(prior_deliveries, rates[channel], 0.0, 0.0)
     for i in range(candidates.shape[0]):
-        clock = clock_from(begins, offsets, starts, whole(zone[i]), now)
-        hour = (now + offset_at(clock, now)) // _HOUR % 24
+        hour = hours[zone[i]]
+        if hour < 0:
+            clock = clock_from(begins, offsets, starts, whole(zone[i]), now)
+            hour = hours[zone[i]] = (now + offset_at(clock, now)) // _HOUR % 24
         preferred = whole(preference_count[i])
         counts = whole(counts_row[i])
         for channel in range(CHANNEL_COUNT):
@@ -117,7 +122,7 @@ def _rank(
             if place != NOT_PREFERRED:
                 value += 0.10 * (preferred - place) / preferred
             out_value[i, channel] = np.int64(np.rint(value * _VALUE_SCALE))
-        _order(whole(candidates[i]), tiers, out_value[i], costs, out_order[i])
+        _order(whole(candidates[i]), tiers, out_value, costs, out_order, i)
 
 
 def rank(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import INTEGER, column, inner, kernel, out, whole
+from kernels.jit import INTEGER, column, inlined, inner, kernel, out, whole
 from kernels.local_hours import (
     CHANGE_REACH,
     DAY_MINUTES,
@@ -79,7 +79,7 @@ def _first_permitted(clock: Clock, permission: Permission, minute: int) -> int:
 
 @inner
 def _take_fixed(
-    instant: int, clock: Clock, permission: Permission, candidates: int, out_instant: NDArray[np.int64]
+    instant: int, clock: Clock, permission: Permission, candidates: int, out_instant: NDArray[np.int64], i: int
 ) -> None:
     """A time that was asked for: `instant`, where the minute that holds it is permitted."""
     minute = instant // MINUTE * MINUTE
@@ -88,21 +88,21 @@ def _take_fixed(
         if candidates >> channel & 1:
             allowed = _for_email(permission) if channel == EMAIL else permission
             if _wait_minutes(minute_of_day, allowed) == 0:
-                out_instant[channel] = instant
+                out_instant[i, channel] = instant
 
 
 @inner
 def _take_first(
-    minute: int, clock: Clock, permission: Permission, candidates: int, out_instant: NDArray[np.int64]
+    minute: int, clock: Clock, permission: Permission, candidates: int, out_instant: NDArray[np.int64], i: int
 ) -> None:
     """The first permitted minute from `minute` on, for each of the candidates."""
     if candidates & 1 << EMAIL:
-        out_instant[EMAIL] = _first_permitted(clock, _for_email(permission), minute)
+        out_instant[i, EMAIL] = _first_permitted(clock, _for_email(permission), minute)
     if candidates & ~(1 << EMAIL):
         found = _first_permitted(clock, permission, minute)
         for channel in range(CHANNEL_COUNT):
             if channel != EMAIL and candidates >> channel & 1:
-                out_instant[channel] = found
+                out_instant[i, channel] = found
 
 
 class _Choices(NamedTuple):
@@ -141,30 +141,71 @@ def _choose_hours(
         out_masks[channel] = masks[best] if best >= 0 else 0
 
 
-@inner
+@inlined
 def _take_chosen(
     horizon: int,
     clock: Clock,
     permission: Permission,
     walls: NDArray[np.int64],
     masks: NDArray[np.int64],
+    choice: int,
     spread: np.uint64,
     candidates: int,
     out_instant: NDArray[np.int64],
+    i: int,
 ) -> None:
     """A minute of the chosen hour for each candidate; without one, the first permitted from the horizon on."""
     without_hour = 0
     for channel in range(CHANNEL_COUNT):
         if candidates >> channel & 1:
-            if masks[channel] == 0:
+            if masks[choice, channel] == 0:
                 without_hour |= 1 << channel
             else:
-                rank = whole(spread % np.uint64(bit_count(masks[channel])))
-                wall = walls[channel] + bit_at(masks[channel], rank) * MINUTE
-                out_instant[channel] = minute_at_wall(clock, wall)
+                rank = whole(spread % np.uint64(bit_count(masks[choice, channel])))
+                wall = walls[choice, channel] + bit_at(masks[choice, channel], rank) * MINUTE
+                out_instant[i, channel] = minute_at_wall(clock, wall)
     if without_hour:
         after = max(permission.first_minute, -(-horizon // MINUTE) * MINUTE)
-        _take_first(after, clock, permission, without_hour, out_instant)
+        _take_first(after, clock, permission, without_hour, out_instant, i)
+
+
+@inner
+def _take_dates(
+    now: int,
+    zone: NDArray[np.uint16],
+    campaign_clock: Clock,
+    firsts: NDArray[np.int64],
+    starts: NDArray[np.int32],
+    out_instant: NDArray[np.int64],
+    out_day: NDArray[np.int32],
+    out_offset: NDArray[np.int16],
+) -> None:
+    """Makes minutes instants, and takes the campaign's day and the recipient's offset of each."""
+    begins, offsets = campaign_clock.begins, campaign_clock.offsets
+    day, day_begins, day_ends = 0, 0, 0  # the last one that was looked up: nearly all instants are in one or two
+    for i in range(out_instant.shape[0]):
+        first, last = firsts[zone[i]], whole(starts[zone[i] + 1]) - 1
+        offset = whole(offsets[first]) // MINUTE
+        change = begins[first + 1] if first < last else FOREVER
+        for channel in range(CHANNEL_COUNT):
+            out_day[i, channel] = 0
+            out_offset[i, channel] = 0
+            if out_instant[i, channel] != NONE:
+                instant = max(out_instant[i, channel], now)
+                out_instant[i, channel] = instant
+                if not day_begins <= instant < day_ends:
+                    segment = segment_at(campaign_clock, instant)
+                    local = whole(offsets[segment])
+                    day = (instant + local) // _DAY
+                    day_begins = max(begins[segment], day * _DAY - local)
+                    day_ends = (day + 1) * _DAY - local
+                    if segment < campaign_clock.last:
+                        day_ends = min(day_ends, begins[segment + 1])
+                out_day[i, channel] = day
+                if instant < change:
+                    out_offset[i, channel] = offset
+                else:
+                    out_offset[i, channel] = offset_at(Clock(begins, offsets, first, last), instant) // MINUTE
 
 
 @kernel(
@@ -196,11 +237,15 @@ def _send_times(
     )
     zone_count = starts.shape[0] - 1
     campaign_clock = clock_from(begins, offsets, starts, campaign_zone, now)
+    firsts = np.full(zone_count, -1, np.int64)
     for i in range(candidates.shape[0]):
-        instants = out_instant[i]
-        instants[:] = NONE
+        for channel in range(CHANNEL_COUNT):
+            out_instant[i, channel] = NONE
         channels = whole(candidates[i])
-        clock = clock_from(begins, offsets, starts, whole(zone[i]), first_minute - CHANGE_REACH)
+        own = whole(zone[i])
+        if firsts[own] < 0:
+            firsts[own] = clock_from(begins, offsets, starts, own, first_minute - CHANGE_REACH).first
+        clock = Clock(begins, offsets, firsts[own], whole(starts[own + 1]) - 1)
         permission = Permission(
             first_minute, ends_at, window_start, window_end, whole(quiet_start[i]), whole(quiet_end[i])
         )
@@ -210,27 +255,22 @@ def _send_times(
             if mode == TRANSACTIONAL:
                 permission = Permission(first_minute, ends_at, 0, 0, 0, 0)
             if starts_at <= asked < ends_at:
-                _take_fixed(asked, clock, permission, channels, instants)
+                _take_fixed(asked, clock, permission, channels, out_instant, i)
         elif mode == HIGH:
-            _take_first(first_minute, clock, permission, channels, instants)
+            _take_first(first_minute, clock, permission, channels, out_instant, i)
         else:
             customer = whole(customer_type[i])
             key = permission.quiet_start * DAY_MINUTES + permission.quiet_end
             key = (key * 2 + customer) * zone_count + whole(zone[i])
-            row = key % _CHOICES
-            walls, masks = choices.walls[row], choices.masks[row]
-            if choices.keys[row] != key:
-                choices.keys[row] = key
+            choice = key % _CHOICES
+            if choices.keys[choice] != key:
+                choices.keys[choice] = key
+                walls, masks = choices.walls[choice], choices.masks[choice]
                 _choose_hours(horizon, clock, permission, window, hours, weights, customer, walls, masks)
-            _take_chosen(horizon, clock, permission, walls, masks, spread[i], channels, instants)
-        for channel in range(CHANNEL_COUNT):
-            out_day[i, channel] = 0
-            out_offset[i, channel] = 0
-            if instants[channel] != NONE:
-                instant = max(instants[channel], now)
-                instants[channel] = instant
-                out_day[i, channel] = (instant + offset_at(campaign_clock, instant)) // _DAY
-                out_offset[i, channel] = offset_at(clock, instant) // MINUTE
+            _take_chosen(
+                horizon, clock, permission, choices.walls, choices.masks, choice, spread[i], channels, out_instant, i
+            )
+    _take_dates(now, zone, campaign_clock, firsts, starts, out_instant, out_day, out_offset)
 
 
 def send_times(

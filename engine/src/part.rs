@@ -184,7 +184,7 @@ impl Recipients {
     }
 
     /// The usable addresses of a recipient, one a channel of its `contacts` mask, in channel order.
-    pub fn contacts(&self, row: usize) -> impl Iterator<Item = &str> {
+    pub fn contacts(&self, row: usize) -> impl Iterator<Item = &str> + Clone {
         let first = self.first_text[row] as usize + 1;
         let count = self.columns.contacts[row].count_ones() as usize;
         (first..first + count).map(|index| self.text(index))

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::slot::hash_of;
 use crate::touched::TouchedKeys;
 use crate::undoable::Undoable;
-use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
+use crate::words::{ALL_CHANNELS, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
 
 /// Why a channel is stopped that a person had opted out of before they were erased.
 const OPTED_OUT: &str = "opted out";
@@ -66,7 +66,7 @@ impl Default for Profile {
 impl Profile {
     /// Each top-level field that a request gave replaces the kept one whole; what it left out stays. Whether that
     /// changed anything.
-    pub fn merge<'a>(&mut self, row: &RecipientRow, contacts: impl Iterator<Item = &'a str>) -> bool {
+    pub fn merge<'a>(&mut self, row: &RecipientRow, contacts: impl Iterator<Item = &'a str> + Clone) -> bool {
         let codes = |profile: &Profile| {
             let &Profile { customer_type, device, zone, contacts, .. } = profile;
             let &Profile { opt_out, preferred, quiet_start, quiet_end, .. } = profile;
@@ -85,7 +85,7 @@ impl Profile {
         }
         if row.given & given::CONTACTS != 0 {
             self.contacts = row.contacts & ALL_CHANNELS;
-            changed = self.set_addresses(contacts.collect());
+            changed = self.set_addresses(contacts);
         }
         if row.given & given::PREFERENCES != 0 {
             self.opt_out = row.opt_out;
@@ -96,12 +96,14 @@ impl Profile {
         changed || codes(self) != before
     }
 
-    // Most requests repeat what is known: compare before allocating.
-    fn set_addresses(&mut self, texts: SmallVec<[&str; CHANNEL_COUNT]>) -> bool {
-        if self.addresses.split_terminator('\n').eq(texts.iter().copied()) {
+    // Most requests repeat what is known: compare before allocating, and without looking for the end of each text.
+    fn set_addresses<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) -> bool {
+        let mut known = texts.clone();
+        let rest = known.try_fold(&*self.addresses, |rest, text| rest.strip_prefix(text)?.strip_prefix('\n'));
+        if rest == Some("") {
             return false;
         }
-        let mut joined = String::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
+        let mut joined = String::with_capacity(texts.clone().map(|text| text.len() + 1).sum());
         for text in texts {
             joined.push_str(text);
             joined.push('\n');
@@ -338,7 +340,7 @@ impl Roster {
     }
 
     /// Merges into a profile what a request says of it.
-    pub fn merge<'a>(&mut self, index: u32, row: &RecipientRow, contacts: impl Iterator<Item = &'a str>) {
+    pub fn merge<'a>(&mut self, index: u32, row: &RecipientRow, contacts: impl Iterator<Item = &'a str> + Clone) {
         if self.follow_mut(index).profile.merge(row, contacts) {
             self.recipients.touch(index as usize);
         }
