@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from actors.answers import answer_of, check_decided, unless_unavailable
+from actors.answers import ActorUnreachable, NoAnswerInTime, answer_of, check_decided, unless_unavailable
 from actors.gather import Call, Gatherer
 from actors.keyed import Dry, Keyed
 from actors.ledger import LEDGER_NAME
-from actors.line_caller import LineCaller, Outcomes
+from actors.line_caller import LineCaller
+from actors.line_frames import clock_of, outcomes_of, parts_as_bytes
 from actors.shard_link import shard_name
 from actors.standing import Part, Standing
 from actors.timeouts import Timeouts
@@ -29,6 +30,9 @@ from engine.settings import Settings
 from engine.status import build_status
 
 __all__ = ["BATCHES_MAX", "AsyncOutreach"]
+
+Outcomes = list[bytes | MadanSaraError]
+"""What became of each part, in order."""
 
 Sent = tuple[bytes, list[tuple[str, str, int]]]
 """A decision as `POST /send` answers it, and (status, channel or reason, count)."""
@@ -51,7 +55,8 @@ class AsyncOutreach:
         self._shards = list(shards)
         self._router = Router(len(self._shards))
         self._batches = [0] * len(self._shards)
-        self._lines = [self._caller(shard) for shard in range(len(self._shards))] if by_line else []
+        self._lines = [self._line_to(shard) for shard in range(len(self._shards))] if by_line else []
+        self._clock = self._line_to_clock() if by_line and settings.clock == "manual" else None
         self._gatherers = [Gatherer(self._sender(shard)) for shard in range(len(self._shards))]
         self.keyed = Keyed(
             self._router,
@@ -66,7 +71,7 @@ class AsyncOutreach:
 
     async def close(self) -> None:
         """Lets go of its lines; to be called on its event loop, at the end."""
-        for line in self._lines:
+        for line in [*self._lines, *([self._clock] if self._clock else [])]:
             line.close()
         await asyncio.sleep(0)  # connections close when the loop goes round
 
@@ -76,8 +81,8 @@ class AsyncOutreach:
         """The system clock here, or the cluster's manual clock."""
         if self.settings.clock == "system":
             return int(time.time())
-        now: int = await self._ask_ledger("now")
-        return now
+        now: int | None = await self._read_clock(self._clock) if self._clock else None
+        return await self._ask_ledger("now") if now is None else now
 
     async def set_clock(self, now: int) -> None:
         """Moves the manual clock. Raises `Conflict` if that would be backwards."""
@@ -278,11 +283,26 @@ class AsyncOutreach:
         return decide
 
     async def _decide(self, shard: int, parts: list[Part]) -> Outcomes:
-        outcomes: Outcomes | None = await self._lines[shard].decide(parts) if self._lines else None
+        outcomes: Outcomes | None = None
+        if self._lines:
+            outcomes = await self._lines[shard].ask(parts_as_bytes(parts), outcomes_of)
         return await self._ask_shard(shard, "decide", parts) if outcomes is None else outcomes
 
-    def _caller(self, shard: int) -> LineCaller:
+    async def _read_clock(self, line: LineCaller) -> int | None:
+        """None where Ray is to be asked, as a ledger that starts again answers by Ray when it has: other than a
+        decision, this may be asked twice."""
+        try:
+            return await line.ask(b"", clock_of)
+        except NoAnswerInTime:
+            raise
+        except ActorUnreachable:
+            return None
+
+    def _line_to(self, shard: int) -> LineCaller:
         return LineCaller(shard_name(shard), lambda: self._ask_shard(shard, "line"), self._timeouts.answer)
+
+    def _line_to_clock(self) -> LineCaller:
+        return LineCaller(LEDGER_NAME, lambda: self._ask_ledger("line"), 2 * self._timeouts.answer)
 
     async def _standing(self, campaign_id: str) -> Standing:
         standing: Standing = await self._ask_ledger("get_campaign", campaign_id)

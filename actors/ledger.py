@@ -214,8 +214,13 @@ class Ledger:
 
     # ---- the clock --------------------------------------------------------------------------------------
 
+    @property
+    def stands_at(self) -> int:
+        """The manual clock: where it stands on the disk. For any thread."""
+        return self._now
+
     async def now(self) -> int:
-        """The manual clock: where it stands on the disk."""
+        """The same."""
         return self._now
 
     async def set_clock(self, now: int) -> None:

@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 from actors.group_commit import end_process
-from actors.ledger import Ledger
+from actors.ledger import LEDGER_NAME, Ledger
 from actors.ledger_file import LedgerFile
+from actors.line import Line, open_line, place_of
+from actors.line_frames import clock_as_bytes
 from actors.shard_link import ActorLink
 from actors.spare import is_restarted, replace_spare
 from actors.standing import Demand, Introduction, Registration, Standing
@@ -39,6 +41,7 @@ class LedgerActor:
         self._settings = settings
         self._next_try = 0.0
         self._is_closed = False
+        self._line: Line | None = None
         self._opening = asyncio.create_task(self._open())
         replace_spare()
 
@@ -55,7 +58,14 @@ class LedgerActor:
         """Lets go of the file; nothing is answered any more."""
         ledger = await self._ledger()
         self._is_closed = True
+        if self._line is not None:
+            self._line.close()
         await ledger.close()
+
+    async def line(self) -> tuple[str, str] | None:
+        """Where the line is that tells the manual clock; None if there is none."""
+        await self._ledger()
+        return place_of(self._line)
 
     # ---- see `Ledger` -----------------------------------------------------------------------------------
 
@@ -127,4 +137,13 @@ class LedgerActor:
             raise
         if not first_life:
             logger.warning("the ledger begins again: its file was read in %.3f s", time.monotonic() - began)
-        return Ledger(self._settings, [ActorLink(index, timeouts) for index in range(shards)], file)
+        ledger = Ledger(self._settings, [ActorLink(index, timeouts) for index in range(shards)], file)
+        if self._settings.clock == "manual":
+            self._line = open_line(LEDGER_NAME, lambda _: self._tell_clock(ledger))
+        return ledger
+
+    def _tell_clock(self, ledger: Ledger) -> bytes:
+        """On a thread of the line."""
+        if self._is_closed:
+            raise ConnectionResetError
+        return clock_as_bytes(ledger.stands_at)

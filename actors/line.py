@@ -1,9 +1,9 @@
-"""A line: a socket on which a shard decides for clients of the same machine, past Ray.
+"""A line: a socket on which an actor answers its most frequent call for clients of the same machine, past Ray.
 
 A call of Ray's takes 1.7 ms of processor time on eight threads of two processes, which is more than to decide and to
-write down ten single sends; over a line it takes a fifth. What is answered, and when, is the same: `Shard.decide`
-either way. All other calls are Ray's, as are these where there is no line: for clients on another node, or of another
-user, and when too many have one.
+write down ten single sends; over a line it takes a fifth. What is answered, and when, is the same either way:
+`Shard.decide`, and the ledger's `now`, which every request under a manual clock asks for. All other calls are Ray's, as
+are these where there is no line: for clients on another node, or of another user, and when too many have one.
 
 The socket's name is abstract (unix(7)), so nothing is left on the disk; it is drawn anew by each process and told by
 the actor, so a client cannot take one shard for another, nor this life's process for the last one's. Whoever connects
@@ -19,19 +19,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import msgspec
+import ray
 
-from actors.line_frames import FRAME_BYTES_MAX, HEAD, WELCOME, frame, outcomes_as_bytes, parts_of
-from actors.standing import Part
-from engine.errors import MadanSaraError
+from actors.line_frames import FRAME_BYTES_MAX, HEAD, WELCOME, frame
 
-__all__ = ["CONNECTIONS_MAX", "Decide", "Line"]
+__all__ = ["CONNECTIONS_MAX", "Answer", "Line", "open_line", "place_of"]
 
 CONNECTIONS_MAX = 512
-"""Of all clients to a shard, each with a thread of its own."""
+"""Of all clients to an actor, each with a thread of its own."""
 
 ACCEPT_PAUSE_S = 0.1
 """Without a file descriptor for one more."""
@@ -39,19 +38,20 @@ ACCEPT_PAUSE_S = 0.1
 CREDENTIALS = struct.Struct("iII")
 """Of the other end: process, user, group."""
 
-Decide = Callable[[list[Part]], Sequence[bytes | MadanSaraError]]
-"""Returns once what it tells is durable. Raises `MadanSaraError` for all parts."""
+Answer = Callable[[bytearray], bytes]
+"""The answer to a call, once what it tells is durable. Raises `MsgspecError` for what is no call, and OSError where
+the line is to end without an answer."""
 
-logger = logging.getLogger("madan_sara.shard")
+logger = logging.getLogger("madan_sara.line")
 
 
 class Line:
-    """Of one shard. A thread accepts; each connection has a thread that decides one call after the other."""
+    """Of one actor. A thread accepts; each connection has a thread that answers one call after the other."""
 
-    def __init__(self, decide: Decide) -> None:
+    def __init__(self, answer: Answer) -> None:
         """Raises OSError where the system has no such sockets."""
         self.name = f"\0madan-sara-{secrets.token_hex(16)}"
-        self._decide = decide
+        self._answer = answer
         self._has_ended = False
         self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -91,7 +91,7 @@ class Line:
             with connection:
                 connection.sendall(WELCOME)
                 while (content := received(connection)) is not None:
-                    connection.sendall(frame(outcomes_as_bytes(self._outcomes(parts_of(content)))))
+                    connection.sendall(frame(self._answer(content)))
         except OSError:
             pass  # the client has gone; what was decided stays decided
         except msgspec.MsgspecError as error:
@@ -99,14 +99,19 @@ class Line:
         finally:
             self._free.release()
 
-    def _outcomes(self, parts: list[Part]) -> Sequence[bytes | MadanSaraError]:
-        try:
-            return self._decide(parts)
-        except MadanSaraError as error:
-            return [error] * len(parts)
-        except Exception as error:
-            logger.exception("a call of a line could not be answered")
-            return [MadanSaraError(f"A fault of the server: {type(error).__name__}.")] * len(parts)
+
+def open_line(who: str, answer: Answer) -> Line | None:
+    """The line of an actor; None where the system has no such sockets."""
+    try:
+        return Line(answer)
+    except OSError as error:
+        logger.warning("%s has no line, so all its calls go by Ray: %s", who, error)
+        return None
+
+
+def place_of(line: Line | None) -> tuple[str, str] | None:
+    """The node that an actor runs on and the name of its line, which clients ask it for; None if it has none."""
+    return (ray.get_runtime_context().get_node_id(), line.name) if line else None
 
 
 def is_ours(connection: socket.socket) -> bool:

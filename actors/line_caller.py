@@ -1,4 +1,4 @@
-"""Asking a shard to decide: over its line (`actors.line`) where there is one, else by Ray.
+"""Asking an actor over its line (`actors.line`) where there is one; where there is none, by Ray, is for the caller.
 
 Calls do not share a connection: whoever finds none idle opens another. Where a call ends in any other way than with
 its answer its connection is closed, since the answer may still come. What that means is the same as of a call of
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import TypeVar, cast
 from weakref import WeakSet
 
 import msgspec
@@ -18,27 +18,24 @@ import ray
 
 from actors.answers import ActorUnreachable, NoAnswerInTime
 from actors.line import is_ours
-from actors.line_frames import HEAD, frame, outcomes_of, parts_as_bytes
-from actors.standing import Part
-from engine.errors import MadanSaraError
+from actors.line_frames import HEAD, frame
 
-__all__ = ["LineCaller", "Outcomes"]
+__all__ = ["LineCaller"]
 
-Outcomes = list[bytes | MadanSaraError]
-"""What became of each part, in order."""
+A = TypeVar("A")
 
 REFUSED_S = 5.0
-"""For so long nobody tries to connect again after the shard refused to, or had no line."""
+"""For so long nobody tries to connect again after the actor refused to, or had no line."""
 
-IDLE_MAX = 4
+IDLE_MAX = 8
 """Connections that are kept while nobody uses them."""
 
 
 class LineCaller:
-    """The connections of one client to one shard. Lives on one event loop."""
+    """The connections of one client to one actor. Lives on one event loop."""
 
     def __init__(self, who: str, ask_line: Callable[[], Awaitable[tuple[str, str] | None]], timeout_s: float) -> None:
-        """`who` is the shard's name, for errors. `ask_line` asks the actor for its `line`, and raises as any call."""
+        """`who` is the actor's name, for errors. `ask_line` asks the actor for its `line`, and raises as any call."""
         self._who = who
         self._ask_line = ask_line
         self._timeout_s = timeout_s
@@ -48,11 +45,12 @@ class LineCaller:
         """Of the socket, once it was told and as long as it answers."""
         self._not_before = 0.0
         """By the loop's clock: when to try again to connect."""
+        self._end_of_loop: asyncio.Task[None] | None = None
 
-    async def decide(self, parts: list[Part]) -> Outcomes | None:
-        """See `Shard.decide`; None if nothing was asked, since there is no line.
+    async def ask(self, call: bytes, read: Callable[[bytearray], A]) -> A | None:
+        """What `read` makes of the answer to a call; None if nothing was asked, since there is no line.
 
-        Raises `ActorUnreachable`, and what `ask_line` does.
+        `read` raises `MsgspecError` for what is no answer. Raises `ActorUnreachable`, and what `ask_line` does.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         try:
@@ -62,7 +60,7 @@ class LineCaller:
                     connection = await self._connect()
             if connection is None:
                 return None
-            outcomes = await self._ask(connection, parts, deadline)
+            answer = await self._ask(connection, call, read, deadline)
         except TimeoutError:
             raise NoAnswerInTime(f"The {self._who} did not answer within {self._timeout_s:g} s.") from None
         except (ConnectionError, msgspec.MsgspecError):
@@ -72,20 +70,32 @@ class LineCaller:
             self._idle.append(connection)
         else:
             connection.close()
-        return outcomes
+        return answer
 
-    async def _ask(self, connection: _Connection, parts: list[Part], deadline: float) -> Outcomes:
+    async def _ask(self, connection: _Connection, call: bytes, read: Callable[[bytearray], A], deadline: float) -> A:
         try:
-            return outcomes_of(await connection.ask(parts_as_bytes(parts), deadline))
+            return read(await connection.ask(call, deadline))
         except BaseException:
             connection.close()
             raise
 
     def close(self) -> None:
         """Closes all connections, in use or not."""
+        if self._end_of_loop is not None:
+            self._end_of_loop.cancel()
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         for connection in list(self._opened):
             connection.close()
         self._idle.clear()
+
+    async def _close_at_end_of_loop(self) -> None:
+        """What still runs on a loop is cancelled at its end: so is this, for a client that nobody closed."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._close_connections()
 
     def _idle_one(self) -> _Connection | None:
         while self._idle:
@@ -96,7 +106,7 @@ class LineCaller:
         return None
 
     async def _connect(self) -> _Connection | None:
-        """A connection on which the shard has said that it serves it."""
+        """A connection on which the actor has said that it serves it."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._not_before:
             return None
@@ -106,6 +116,8 @@ class LineCaller:
                 self._not_before = loop.time() + REFUSED_S
                 return None
             self._name = line[1]
+        if self._end_of_loop is None:
+            self._end_of_loop = loop.create_task(self._close_at_end_of_loop())
         try:
             return await _Connection.to(self._name, self._opened)
         except OSError as error:

@@ -1,4 +1,5 @@
-"""What goes over a line (`actors.line`): parts to a shard, and what became of each back.
+"""What goes over a line (`actors.line`): parts to a shard, and what became of each back; nothing to the ledger, and its
+clock back.
 
 A frame is its length, u32 in network order, and MessagePack. Parts are a list of (campaign id, columns). An outcome is
 the bytes of an answer, or the name of an error of `engine.errors` and what it was made with. Nothing is pickled.
@@ -6,8 +7,9 @@ the bytes of an answer, or the name of an error of `engine.errors` and what it w
 
 from __future__ import annotations
 
+import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +22,10 @@ __all__ = [
     "FRAME_BYTES_MAX",
     "HEAD",
     "WELCOME",
+    "Decide",
+    "clock_as_bytes",
+    "clock_of",
+    "decided",
     "frame",
     "outcomes_as_bytes",
     "outcomes_of",
@@ -42,11 +48,17 @@ ERRORS: dict[str, type[MadanSaraError]] = {
     if isinstance(kind, type) and issubclass(kind, MadanSaraError) and kind.__module__ == errors.__name__
 }
 
+Decide = Callable[[list[Part]], Sequence[bytes | MadanSaraError]]
+"""Returns once what it tells is durable. Raises `MadanSaraError` for all parts."""
+
 Fault = tuple[str, list[Any]]
+
+logger = logging.getLogger("madan_sara.line")
 
 _encoder = msgspec.msgpack.Encoder()
 _parts = msgspec.msgpack.Decoder(list[Part])
 _outcomes = msgspec.msgpack.Decoder(list[bytes | Fault])
+_clock = msgspec.msgpack.Decoder(int)
 
 
 def frame(content: bytes) -> bytes:
@@ -72,6 +84,28 @@ def outcomes_as_bytes(outcomes: Sequence[bytes | MadanSaraError]) -> bytes:
 def outcomes_of(content: bytes | bytearray) -> list[bytes | MadanSaraError]:
     """Raises `msgspec.MsgspecError` for anything else."""
     return [one if isinstance(one, bytes) else _error_of(*one) for one in _outcomes.decode(content)]
+
+
+def decided(decide: Decide, content: bytes | bytearray) -> bytes:
+    """The answer of a shard to such parts. Raises as `parts_of`."""
+    parts = parts_of(content)
+    try:
+        return outcomes_as_bytes(decide(parts))
+    except MadanSaraError as error:
+        return outcomes_as_bytes([error] * len(parts))
+    except Exception as error:
+        logger.exception("a call of a line could not be answered")
+        return outcomes_as_bytes([MadanSaraError(f"A fault of the server: {type(error).__name__}.")] * len(parts))
+
+
+def clock_as_bytes(now: int) -> bytes:
+    """Where the manual clock stands."""
+    return _encoder.encode(now)
+
+
+def clock_of(content: bytes | bytearray) -> int:
+    """Raises `msgspec.MsgspecError` for anything else."""
+    return _clock.decode(content)
 
 
 def _fault_of(error: MadanSaraError) -> Fault:

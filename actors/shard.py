@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +24,9 @@ from actors.answers import wait_for_answer
 from actors.ledger import LEDGER_NAME
 from actors.ledger_link import LedgerLink
 from actors.life import MESSAGES_INCARNATION, Life, Writer
-from actors.line import Line
-from actors.shard_link import NAMESPACE
+from actors.line import open_line, place_of
+from actors.line_frames import decided
+from actors.shard_link import NAMESPACE, shard_name
 from actors.spare import replace_spare
 from actors.standing import (
     ClaimedPart,
@@ -94,20 +96,13 @@ class Shard:
         """The commit that has the last of it."""
         self._publication: Publication | None = None
         """The latest that this process heard of, in whatever life."""
-        self._line = self._open_line()
+        self._line = open_line(shard_name(index), partial(decided, self.decide))
         self._begin()
         replace_spare()
 
-    def _open_line(self) -> Line | None:
-        try:
-            return Line(self.decide)
-        except OSError as error:
-            logger.warning("shard %d has no line, so all its calls go by Ray: %s", self._index, error)
-            return None
-
     def line(self) -> tuple[str, str] | None:
-        """The node that this runs on and the name of its line; None if it has none."""
-        return (ray.get_runtime_context().get_node_id(), self._line.name) if self._line else None
+        """Where its line is; None if it has none."""
+        return place_of(self._line)
 
     # ---- deciding, on the main thread -------------------------------------------------------------------
 

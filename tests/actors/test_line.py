@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 import pytest
@@ -26,6 +27,9 @@ from actors.line_frames import (
     ERRORS,
     HEAD,
     WELCOME,
+    clock_as_bytes,
+    clock_of,
+    decided,
     frame,
     outcomes_as_bytes,
     outcomes_of,
@@ -50,7 +54,7 @@ class Shard:
         self.called = threading.Semaphore(0)
         self.may_answer = threading.Event()
         self.may_answer.set()
-        self.line = Line(self.decide)
+        self.line = Line(partial(decided, self.decide))
         self.asked = 0
 
     def decide(self, parts: list[Part]) -> list[bytes | MadanSaraError]:
@@ -68,6 +72,10 @@ class Shard:
     async def ask_line(self) -> tuple[str, str] | None:
         self.asked += 1
         return ray.get_runtime_context().get_node_id(), self.line.name
+
+
+async def decide(caller: LineCaller, parts: list[Part]) -> list[bytes | MadanSaraError] | None:
+    return await caller.ask(parts_as_bytes(parts), outcomes_of)
 
 
 @asynccontextmanager
@@ -90,7 +98,7 @@ async def test_parts_of_all_sizes_come_back_in_order_over_one_connection() -> No
     async with caller_of(shard) as caller:
         for size in SIZES:
             parts = [("c", bytes([size % 251]) * size), ("é", b"2")]
-            assert await caller.decide(parts) == [columns for _, columns in parts]
+            assert await decide(caller, parts) == [columns for _, columns in parts]
             assert shard.calls[-1] == parts
         assert shard.asked == 1
 
@@ -98,13 +106,13 @@ async def test_parts_of_all_sizes_come_back_in_order_over_one_connection() -> No
 async def test_an_error_stands_for_its_part_or_for_all_of_a_call() -> None:
     shard = Shard()
     async with caller_of(shard) as caller:
-        outcomes = await caller.decide([("c", b"1"), ("conflict", b"2")])
+        outcomes = await decide(caller, [("c", b"1"), ("conflict", b"2")])
         assert outcomes is not None
         assert (outcomes[0], type(outcomes[1]), str(outcomes[1])) == (b"1", Conflict, "no")
-        refused = await caller.decide([("refused", b"1"), ("c", b"2")])
+        refused = await decide(caller, [("refused", b"1"), ("c", b"2")])
         assert refused is not None
         assert [(type(one), str(one)) for one in refused] == [(ShardUnavailable, "It starts.")] * 2
-        (broken,) = await caller.decide([("broken", b"1")]) or [b""]
+        (broken,) = await decide(caller, [("broken", b"1")]) or [b""]
         assert isinstance(broken, MadanSaraError)
         assert (broken.status, str(broken)) == (500, "A fault of the server: KeyError.")
 
@@ -113,14 +121,14 @@ async def test_calls_at_once_have_a_connection_each_and_keep_them() -> None:
     shard = Shard()
     shard.may_answer.clear()
     async with caller_of(shard) as caller:
-        slow = [asyncio.create_task(caller.decide([("slow", bytes([number]))])) for number in range(5)]
+        slow = [asyncio.create_task(decide(caller, [("slow", bytes([number]))])) for number in range(5)]
         for _ in slow:
             await asyncio.to_thread(shard.called.acquire)
-        assert await caller.decide([("c", b"quick")]) == [b"quick"]
+        assert await decide(caller, [("c", b"quick")]) == [b"quick"]
         shard.may_answer.set()
         assert await asyncio.gather(*slow) == [[bytes([number])] for number in range(5)]
         idle = set(caller._idle)
-        await asyncio.gather(*(caller.decide([("c", b"1")]) for _ in idle))
+        await asyncio.gather(*(decide(caller, [("c", b"1")]) for _ in idle))
         assert set(caller._idle) == idle
 
 
@@ -129,15 +137,15 @@ async def test_a_late_answer_is_nobodys() -> None:
     shard.may_answer.clear()
     async with caller_of(shard, SOON_S) as caller:
         with pytest.raises(NoAnswerInTime, match=r"shard-0 did not answer within 0\.2 s"):
-            await caller.decide([("slow", b"late")])
+            await decide(caller, [("slow", b"late")])
         shard.may_answer.set()
-        assert await caller.decide([("c", b"mine")]) == [b"mine"]
-        cancelled = asyncio.create_task(caller.decide([("c", b"cancelled")]))
+        assert await decide(caller, [("c", b"mine")]) == [b"mine"]
+        cancelled = asyncio.create_task(decide(caller, [("c", b"cancelled")]))
         await asyncio.sleep(0)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        assert await caller.decide([("c", b"mine")]) == [b"mine"]
+        assert await decide(caller, [("c", b"mine")]) == [b"mine"]
 
 
 class Dies:
@@ -174,8 +182,8 @@ async def test_a_shard_that_dies_answers_nothing_and_is_asked_where_it_is_then(l
 
     caller = LineCaller("shard-0", ask_line, TIMEOUT_S)
     with pytest.raises(ActorUnreachable, match="starting again"):
-        await caller.decide([("c", b"1")])
-    assert await caller.decide([("c", b"1")]) == [b"1"]
+        await decide(caller, [("c", b"1")])
+    assert await decide(caller, [("c", b"1")]) == [b"1"]
     caller.close()
     dies.socket.close()
     shard.line.close()
@@ -185,11 +193,11 @@ async def test_a_shard_that_dies_answers_nothing_and_is_asked_where_it_is_then(l
 async def test_an_idle_connection_whose_shard_has_gone_is_not_used() -> None:
     shard = Shard()
     async with caller_of(shard) as caller:
-        assert await caller.decide([("c", b"1")]) == [b"1"]
+        assert await decide(caller, [("c", b"1")]) == [b"1"]
         (connection,) = caller._idle
         connection._transport.abort()
         await asyncio.sleep(0.01)
-        assert await caller.decide([("c", b"2")]) == [b"2"]
+        assert await decide(caller, [("c", b"2")]) == [b"2"]
 
 
 async def test_without_a_line_nothing_is_asked() -> None:
@@ -207,14 +215,14 @@ async def test_without_a_line_nothing_is_asked() -> None:
 
     for ask in (elsewhere, nowhere):
         caller, asked = LineCaller("shard-0", ask, TIMEOUT_S), 0
-        assert await caller.decide([("c", b"1")]) is None
-        assert await caller.decide([("c", b"1")]) is None
+        assert await decide(caller, [("c", b"1")]) is None
+        assert await decide(caller, [("c", b"1")]) is None
         assert asked == 1, "an actor stays where it is"
     gone = Shard()
     gone.line.close()
     async with caller_of(gone) as caller:
-        assert await caller.decide([("c", b"1")]) is None
-        assert await caller.decide([("c", b"1")]) is None
+        assert await decide(caller, [("c", b"1")]) is None
+        assert await decide(caller, [("c", b"1")]) is None
         assert gone.asked == 2, "it may begin again"
     assert not shard.calls
     shard.line.close()
@@ -225,9 +233,9 @@ async def test_who_is_not_welcome_goes_by_ray(monkeypatch: pytest.MonkeyPatch) -
     shard = Shard()
     shard.may_answer.clear()
     async with caller_of(shard) as caller:
-        slow = asyncio.create_task(caller.decide([("slow", b"1")]))
+        slow = asyncio.create_task(decide(caller, [("slow", b"1")]))
         await asyncio.to_thread(shard.called.acquire)
-        assert await caller.decide([("c", b"2")]) is None
+        assert await decide(caller, [("c", b"2")]) is None
         shard.may_answer.set()
         assert await slow == [b"1"]
     for module in (actors.line, actors.line_caller):
@@ -235,7 +243,7 @@ async def test_who_is_not_welcome_goes_by_ray(monkeypatch: pytest.MonkeyPatch) -
             other_user.setattr(module, "is_ours", lambda _: False)
             shard = Shard()
             async with caller_of(shard) as caller:
-                assert await caller.decide([("c", b"1")]) is None
+                assert await decide(caller, [("c", b"1")]) is None
             assert not shard.calls
 
 
@@ -244,19 +252,19 @@ async def test_a_shard_that_cannot_serve_more_is_not_asked_to_again_and_again(mo
     with monkeypatch.context() as full:
         full.setattr(actors.line, "is_ours", lambda _: False)
         async with caller_of(shard) as caller:
-            assert [await caller.decide([("c", b"1")]) for _ in range(3)] == [None] * 3
+            assert [await decide(caller, [("c", b"1")]) for _ in range(3)] == [None] * 3
             assert shard.asked == 1
     again = Shard()
     async with caller_of(again) as caller:
         caller._not_before = asyncio.get_running_loop().time() - 1
-        assert await caller.decide([("c", b"1")]) == [b"1"]
+        assert await decide(caller, [("c", b"1")]) == [b"1"]
 
 
 async def test_few_connections_stay_open_and_a_line_that_ends_takes_no_more() -> None:
     shard = Shard()
     shard.may_answer.clear()
     async with caller_of(shard) as caller:
-        crowd = [asyncio.create_task(caller.decide([("slow", b"1")])) for _ in range(IDLE_MAX + 3)]
+        crowd = [asyncio.create_task(decide(caller, [("slow", b"1")])) for _ in range(IDLE_MAX + 3)]
         for _ in crowd:
             await asyncio.to_thread(shard.called.acquire)
         shard.may_answer.set()
@@ -280,7 +288,7 @@ async def test_a_shard_that_does_not_welcome_in_time_did_not_answer() -> None:
 
     caller = LineCaller("shard-0", ask_line, SOON_S)
     with pytest.raises(NoAnswerInTime):
-        await caller.decide([("c", b"1")])
+        await decide(caller, [("c", b"1")])
     caller.close()
     listener.close()
     await asyncio.sleep(0)
@@ -296,7 +304,7 @@ async def test_what_is_no_call_ends_its_connection_alone() -> None:
         stranger.sendall(frame(b"\xc1"))
         assert stranger.recv(16) == b""
         stranger.close()
-        assert await caller.decide([("c", b"1")]) == [b"1"]
+        assert await decide(caller, [("c", b"1")]) == [b"1"]
     assert len(shard.calls) == 1
 
 
@@ -329,6 +337,47 @@ def test_an_error_that_only_one_side_knows_is_its_nearest_base() -> None:
     assert {"ShardUnavailable", "MadanSaraError", "Fenced"} <= ERRORS.keys()
     with pytest.raises(msgspec.ValidationError, match="no error 'SystemExit'"):
         outcomes_of(msgspec.msgpack.encode([("SystemExit", [])]))
+
+
+async def test_an_answer_that_is_none_ends_its_connection_alone() -> None:
+    shard = Shard()
+    async with caller_of(shard) as caller:
+        with pytest.raises(ActorUnreachable, match="starting again"):
+            await caller.ask(parts_as_bytes([("c", b"1")]), clock_of)
+        assert await decide(caller, [("c", b"1")]) == [b"1"]
+
+
+async def test_the_real_ledger_tells_its_clock_either_way(cluster: Cluster, outreach: AsyncOutreach) -> None:
+    by_ray = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
+    assert cluster.settings.clock == "manual"
+    for step in range(3):
+        await by_ray.set_clock(await by_ray.now() + step)
+        assert await outreach.now() == await by_ray.now()
+    assert outreach._clock is not None
+    assert outreach._clock._opened
+
+
+async def test_a_clock_whose_line_has_ended_is_asked_by_ray(cluster: Cluster, outreach: AsyncOutreach) -> None:
+    def tell(_: bytearray) -> bytes:
+        nonlocal told
+        told += 1
+        if told > 1:
+            raise ConnectionResetError
+        return clock_as_bytes(7)
+
+    told = 0
+    line = Line(tell)
+
+    async def ask_line() -> tuple[str, str]:
+        return ray.get_runtime_context().get_node_id(), line.name
+
+    client = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
+    client._clock = LineCaller("ledger", ask_line, TIMEOUT_S)
+    assert await client.now() == 7
+    assert await client.now() == await outreach.now()
+    assert told == 2
+    await client.close()
+    line.close()
 
 
 async def test_the_real_shards_decide_the_same_either_way(cluster: Cluster, outreach: AsyncOutreach) -> None:
