@@ -56,7 +56,8 @@ class AsyncOutreach:
         self._router = Router(len(self._shards))
         self._batches = [0] * len(self._shards)
         self._lines = [self._line_to(shard) for shard in range(len(self._shards))] if by_line else []
-        self._clock = self._line_to_clock() if by_line and settings.clock == "manual" else None
+        self._clock_line = self._line_to_clock() if by_line and settings.clock == "manual" else None
+        self._clock = Gatherer(self._read_clock)
         self._gatherers = [Gatherer(self._sender(shard)) for shard in range(len(self._shards))]
         self.keyed = Keyed(
             self._router,
@@ -71,8 +72,9 @@ class AsyncOutreach:
 
     async def close(self) -> None:
         """Lets go of its lines; to be called on its event loop, at the end."""
-        for line in [*self._lines, *([self._clock] if self._clock else [])]:
-            line.close()
+        for line in [*self._lines, self._clock_line]:
+            if line is not None:
+                line.close()
         await asyncio.sleep(0)  # connections close when the loop goes round
 
     # ---- time -------------------------------------------------------------------------------------------
@@ -81,8 +83,7 @@ class AsyncOutreach:
         """The system clock here, or the cluster's manual clock."""
         if self.settings.clock == "system":
             return int(time.time())
-        now: int | None = await self._read_clock(self._clock) if self._clock else None
-        return await self._ask_ledger("now") if now is None else now
+        return await self._clock.ask(None)
 
     async def set_clock(self, now: int) -> None:
         """Moves the manual clock. Raises `Conflict` if that would be backwards."""
@@ -288,15 +289,20 @@ class AsyncOutreach:
             outcomes = await self._lines[shard].ask(parts_as_bytes(parts), outcomes_of)
         return await self._ask_shard(shard, "decide", parts) if outcomes is None else outcomes
 
-    async def _read_clock(self, line: LineCaller) -> int | None:
-        """None where Ray is to be asked, as a ledger that starts again answers by Ray when it has: other than a
-        decision, this may be asked twice."""
-        try:
-            return await line.ask(b"", clock_of)
-        except NoAnswerInTime:
-            raise
-        except ActorUnreachable:
-            return None
+    async def _read_clock(self, asked: list[None]) -> list[int | MadanSaraError]:
+        """The manual clock, for all who asked before this began. A ledger that starts again answers by Ray when it has:
+        other than a decision, this may be asked twice."""
+        now: int | None = None
+        if self._clock_line is not None:
+            try:
+                now = await self._clock_line.ask(b"", clock_of)
+            except NoAnswerInTime:
+                raise
+            except ActorUnreachable:
+                pass
+        if now is None:
+            now = await self._ask_ledger("now")
+        return [now] * len(asked)
 
     def _line_to(self, shard: int) -> LineCaller:
         return LineCaller(shard_name(shard), lambda: self._ask_shard(shard, "line"), self._timeouts.answer)

@@ -55,8 +55,12 @@ class Line:
         self._has_ended = False
         self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(self.name)
-        self._socket.listen(CONNECTIONS_MAX)
+        try:
+            self._socket.bind(self.name)
+            self._socket.listen(CONNECTIONS_MAX)
+        except OSError:
+            self._socket.close()
+            raise
         self._thread = threading.Thread(target=self._accept, name="line", daemon=True)
         self._thread.start()
 

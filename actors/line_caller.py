@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar, cast
 from weakref import WeakSet
 
@@ -46,6 +48,7 @@ class LineCaller:
         self._not_before = 0.0
         """By the loop's clock: when to try again to connect."""
         self._end_of_loop: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def ask(self, call: bytes, read: Callable[[bytearray], A]) -> A | None:
         """What `read` makes of the answer to a call; None if nothing was asked, since there is no line.
@@ -66,7 +69,7 @@ class LineCaller:
         except (ConnectionError, msgspec.MsgspecError):
             self._name = None
             raise ActorUnreachable(f"The {self._who} is starting again.") from None
-        if len(self._idle) < IDLE_MAX:
+        if len(self._idle) < IDLE_MAX and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()
@@ -80,22 +83,12 @@ class LineCaller:
             raise
 
     def close(self) -> None:
-        """Closes all connections, in use or not."""
+        """Closes all connections, in use or not, and opens no more: there is no line any more."""
+        self._is_closed = True
         if self._end_of_loop is not None:
             self._end_of_loop.cancel()
-        self._close_connections()
-
-    def _close_connections(self) -> None:
-        for connection in list(self._opened):
-            connection.close()
+        _close_all(self._opened)
         self._idle.clear()
-
-    async def _close_at_end_of_loop(self) -> None:
-        """What still runs on a loop is cancelled at its end: so is this, for a client that nobody closed."""
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self._close_connections()
 
     def _idle_one(self) -> _Connection | None:
         while self._idle:
@@ -108,7 +101,7 @@ class LineCaller:
     async def _connect(self) -> _Connection | None:
         """A connection on which the actor has said that it serves it."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._not_before:
+        if self._has_closed() or loop.time() < self._not_before:
             return None
         if self._name is None:
             line = await self._ask_line()
@@ -116,15 +109,22 @@ class LineCaller:
                 self._not_before = loop.time() + REFUSED_S
                 return None
             self._name = line[1]
-        if self._end_of_loop is None:
-            self._end_of_loop = loop.create_task(self._close_at_end_of_loop())
+        if self._end_of_loop is None or self._end_of_loop.done():
+            self._end_of_loop = _close_at_end(self, self._opened)
         try:
-            return await _Connection.to(self._name, self._opened)
+            connection = await _Connection.to(self._name, self._opened)
         except OSError as error:
             self._name = None
             if not isinstance(error, ConnectionRefusedError):  # that one has gone: the next call asks where it is now
                 self._not_before = loop.time() + REFUSED_S
             return None
+        if self._has_closed():
+            connection.close()
+            return None
+        return connection
+
+    def _has_closed(self) -> bool:
+        return self._is_closed
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -187,6 +187,7 @@ class _Connection(asyncio.BufferedProtocol):
     def _fail(self, error: Exception) -> None:
         if not self._frame.done():
             self._frame.set_exception(error)
+            self._frame.exception()  # whoever has gone will not look at it, which asyncio would complain of
 
     def get_buffer(self, _: int) -> memoryview:
         return memoryview(self._head if self._content is None else self._content)[self._filled :]
@@ -201,3 +202,36 @@ class _Connection(asyncio.BufferedProtocol):
                 self.close()  # nobody asked
             else:
                 self._frame.set_result(content)
+
+
+_ENDS: set[asyncio.Task[None]] = set()
+"""A loop does not keep its tasks."""
+
+
+def _close_at_end(caller: LineCaller, opened: WeakSet[_Connection]) -> asyncio.Task[None]:
+    """Has the connections closed on their loop, for a caller that nobody closes: when the loop ends, as what still runs
+    on it is cancelled then, and when the caller is no more."""
+
+    async def wait() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            _close_all(opened)
+
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(wait())
+    _ENDS.add(task)
+    task.add_done_callback(_ENDS.discard)
+    weakref.finalize(caller, _cancel_soon, loop, task).atexit = False
+    return task
+
+
+def _cancel_soon(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    """From whichever thread collects garbage."""
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(task.cancel)
+
+
+def _close_all(opened: WeakSet[_Connection]) -> None:
+    for connection in list(opened):
+        connection.close()

@@ -46,13 +46,13 @@ class Publications:
     async def publish(self, now: int) -> None:
         """Publishes what is known at `now`. Never raises because of a shard."""
         async with self._one:
-            reports = await self._ask_all("report", [link.learned(now) for link in self._links])
+            reports = await self._ask_all("report", lambda link: link.learned(now))
             self._reports = [last if new is None else new for new, last in zip(reports, self._reports, strict=True)]
             publication = Publication(self.latest.number + 1, self._learning.figures(self._reports, now))
             self._file.put_publication(publication.number, now, self._reports)
             await self._file.durable()
             self.latest = publication
-            await self._ask_all("hear", [link.publish(self.latest) for link in self._links])
+            await self._ask_all("hear", lambda link: link.publish(publication))
 
     async def publish_for_ever(self, now: Callable[[], int], pause: Callable[[float], Awaitable[object]]) -> NoReturn:
         """Publishes once a minute, whatever happens."""
@@ -63,10 +63,14 @@ class Publications:
             except Exception:
                 logger.exception("what was learned could not be published")
 
-    async def _ask_all(self, what: str, calls: Sequence[Awaitable[Any]]) -> list[Any]:
+    async def _ask_all(self, what: str, call: Callable[[ShardLink], Awaitable[Any]]) -> list[Any]:
         """What each shard answers; None where it does not, or not in time."""
-        timely = (asyncio.wait_for(call, self._timeout_s) for call in calls)
-        answers = await asyncio.gather(*timely, return_exceptions=True)
+
+        async def timely(link: ShardLink) -> Any:  # no call is made before it is waited for
+            async with asyncio.timeout(self._timeout_s):
+                return await call(link)
+
+        answers = await asyncio.gather(*map(timely, self._links), return_exceptions=True)
         for shard, answer in enumerate(answers):
             if isinstance(answer, Exception):
                 late = isinstance(answer, TimeoutError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import threading
@@ -353,8 +354,8 @@ async def test_the_real_ledger_tells_its_clock_either_way(cluster: Cluster, outr
     for step in range(3):
         await by_ray.set_clock(await by_ray.now() + step)
         assert await outreach.now() == await by_ray.now()
-    assert outreach._clock is not None
-    assert outreach._clock._opened
+    assert outreach._clock_line is not None
+    assert outreach._clock_line._opened
 
 
 async def test_a_clock_whose_line_has_ended_is_asked_by_ray(cluster: Cluster, outreach: AsyncOutreach) -> None:
@@ -372,12 +373,74 @@ async def test_a_clock_whose_line_has_ended_is_asked_by_ray(cluster: Cluster, ou
         return ray.get_runtime_context().get_node_id(), line.name
 
     client = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
-    client._clock = LineCaller("ledger", ask_line, TIMEOUT_S)
+    client._clock_line = LineCaller("ledger", ask_line, TIMEOUT_S)
     assert await client.now() == 7
     assert await client.now() == await outreach.now()
     assert told == 2
     await client.close()
     line.close()
+
+
+async def test_reads_of_the_clock_that_come_together_share_one(cluster: Cluster) -> None:
+    told = 0
+
+    def tell(_: bytearray) -> bytes:
+        nonlocal told
+        told += 1
+        return clock_as_bytes(told)
+
+    line = Line(tell)
+
+    async def ask_line() -> tuple[str, str]:
+        return ray.get_runtime_context().get_node_id(), line.name
+
+    client = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
+    client._clock_line = LineCaller("ledger", ask_line, TIMEOUT_S)
+    first = asyncio.create_task(client.now())
+    while not client._clock_line._opened:  # noqa: ASYNC110 - set within the call
+        await asyncio.sleep(0)  # its call is under way, so it may be of before the others asked
+    others = [asyncio.create_task(client.now()) for _ in range(200)]
+    assert [await first, *await asyncio.gather(*others)] == [1, *[2] * 200]
+    await client.close()
+    line.close()
+
+
+async def test_a_caller_that_is_no_more_leaves_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+    shard = Shard()
+    caller = LineCaller("shard-0", shard.ask_line, TIMEOUT_S)
+    assert await decide(caller, [("c", b"1")]) == [b"1"]
+    opened = caller._opened
+    (connection,) = opened
+    del caller
+    await asyncio.to_thread(gc.collect)
+    while not connection.is_closed:  # noqa: ASYNC110 - set by the loop's next round
+        await asyncio.sleep(0)
+    shard.line.close()
+    assert not caplog.records
+
+
+def test_a_caller_that_nobody_closed_ends_with_its_loop(caplog: pytest.LogCaptureFixture) -> None:
+    shard = Shard()
+    caller = LineCaller("shard-0", shard.ask_line, TIMEOUT_S)
+    assert asyncio.run(decide(caller, [("c", b"1")])) == [b"1"]
+    assert all(connection.is_closed for connection in caller._opened)
+    shard.line.close()
+    del caller
+    gc.collect()
+    assert not caplog.records
+
+
+async def test_a_closed_caller_opens_nothing() -> None:
+    shard = Shard()
+    caller = LineCaller("shard-0", shard.ask_line, TIMEOUT_S)
+    connecting = asyncio.create_task(decide(caller, [("c", b"1")]))
+    while not caller._opened:  # noqa: ASYNC110 - set within the call
+        await asyncio.sleep(0)
+    caller.close()
+    assert await connecting is None
+    assert await decide(caller, [("c", b"1")]) is None
+    assert all(connection.is_closed for connection in caller._opened)
+    shard.line.close()
 
 
 async def test_the_real_shards_decide_the_same_either_way(cluster: Cluster, outreach: AsyncOutreach) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,28 @@ async def test_a_publication_a_minute_whatever_happens(tmp_path: Path) -> None:
         await published.publish_for_ever(lambda: int(next(times)), pause)  # type: ignore[call-overload]
     assert pauses == [60.0] * 4
     assert published.latest.number == 2
+    await file.close()
+
+
+async def test_one_that_is_given_up_at_once_asks_nobody(tmp_path: Path) -> None:
+    """A call that is made and never waited for is a warning whenever its garbage is collected."""
+
+    class Link:
+        async def learned(self, now: int) -> None:
+            raise AssertionError("it was asked")
+
+    file = await LedgerFile.open(tmp_path, 1, fail)
+    published = Publications(default_settings(), file, [Link()], 1.0)  # type: ignore[list-item]
+    publishing = asyncio.create_task(published.publish(0))
+    await asyncio.sleep(0)
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    del publishing
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert not warned
     await file.close()
 
 
