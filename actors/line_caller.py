@@ -124,6 +124,7 @@ class LineCaller:
         return connection
 
     def _has_closed(self) -> bool:
+        """Asked again after each wait, as it may have been closed meanwhile."""
         return self._is_closed
 
 

@@ -154,7 +154,8 @@ def _take_chosen(
     out_instant: NDArray[np.int64],
     i: int,
 ) -> None:
-    """A minute of the chosen hour for each candidate; without one, the first permitted from the horizon on."""
+    """A minute of the hour of `choice` for each candidate of row i; without one, the first permitted from the horizon
+    on."""
     without_hour = 0
     for channel in range(CHANNEL_COUNT):
         if candidates >> channel & 1:
@@ -261,7 +262,7 @@ def _send_times(
         else:
             customer = whole(customer_type[i])
             key = permission.quiet_start * DAY_MINUTES + permission.quiet_end
-            key = (key * 2 + customer) * zone_count + whole(zone[i])
+            key = (key * 2 + customer) * zone_count + own
             choice = key % _CHOICES
             if choices.keys[choice] != key:
                 choices.keys[choice] = key
