@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
 from bench.answers import BatchAnswer, Decision
 from bench.population import batch_body, people, recipient
+from engine.form import Form
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
-__all__ = ["ARROW", "JSON", "Ask", "BatchForm", "people_table"]
+__all__ = ["ARROW", "JSON", "Ask", "BatchForm", "people_table", "shape_of"]
 
 CHANNELS = ("email", "sms", "whatsapp", "instagram", "facebook")
 
@@ -85,6 +86,13 @@ class ArrowForm:
             },
             BatchAnswer,
         )
+
+
+def shape_of(form: BatchForm, ask: Ask) -> Form:
+    """How the front end reads it, for those who ask the engine in process."""
+    if form is JSON:
+        return Form()
+    return Form(msgspec.json.encode(dict(parse_qsl(urlsplit(ask.path).query))), arrow_answer=True)
 
 
 def people_table(first: int, size: int) -> pyarrow.Table:

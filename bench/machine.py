@@ -15,7 +15,8 @@ PEERS = ("sqlalchemy", "aiosqlite", "redis", "limits", "throttled-py")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Processor, cores this process may use, memory, system, versions, when, and how busy it was before.
+    """Processor, cores this process may use, memory, system, versions, when, how busy it was before, and whether the core
+    was compiled for what it does often (Makefile).
 
     The versions of the peers are for machines alone: people read a line.
     """
@@ -28,6 +29,7 @@ class Machine:
     versions: dict[str, str]
     date: str
     load: float
+    profile_guided: bool = False
 
     @property
     def is_busy(self) -> bool:
@@ -43,13 +45,15 @@ class Machine:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items() if name in PRODUCT)
         return (
             f"{self.processor}, {self.cores} cores, {self.memory_gib:.0f} GiB, {self.system}",
-            f"Python {self.python}, {versions}; {self.date}"
+            f"Python {self.python}, {versions}{', core profile-guided' if self.profile_guided else ''}; {self.date}"
             + (f"; busy with other work before (load {self.load:.1f})" if self.is_busy else ""),
         )
 
 
 def this_machine() -> Machine:
     """Looks around."""
+    from engine._core import PROFILE_GUIDED  # noqa: PLC0415 - takes a second, so only when asked for
+
     return Machine(
         processor=_processor(),
         cores=cores(),
@@ -59,6 +63,7 @@ def this_machine() -> Machine:
         versions={name: number for name in PRODUCT + PEERS if (number := _version(name)) is not None},
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         load=round(os.getloadavg()[0], 1),
+        profile_guided=PROFILE_GUIDED,
     )
 
 

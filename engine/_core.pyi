@@ -27,6 +27,7 @@ __all__ = [
     "EVENT_TYPES",
     "FEATURE_LAYOUT",
     "MESSAGE_STATES",
+    "PROFILE_GUIDED",
     "REASONS",
     "STATUSES",
     "URGENCIES",
@@ -43,6 +44,8 @@ __all__ = [
 
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
+PROFILE_GUIDED: bool
+"""Whether it was compiled for what an earlier build of it took often; see bench/training.py and the Makefile."""
 
 CHANNELS: tuple[str, ...]
 CUSTOMER_TYPES: tuple[str, ...]

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.answers import check_batch
-from bench.batch_form import ARROW, JSON, Ask, BatchForm
+from bench.batch_form import ARROW, JSON, BatchForm, shape_of
 from bench.batches import BATCH, CAMPAIGN, CAMPAIGN_BODY, FIRST_DAY, dedup_key
 from bench.journey import DAY
 from bench.population import send_body
 from engine import Engine
-from engine.form import Form
 
 FORMS: dict[str, BatchForm] = {"json": JSON, "arrow": ARROW}
 
@@ -34,13 +31,6 @@ def engine() -> Engine:
     engine = Engine()
     engine.put_campaign({**CAMPAIGN_BODY, "budget": {"total": "1000000.00"}}, CAMPAIGN)
     return engine
-
-
-def shape_of(form: BatchForm, ask: Ask) -> Form:
-    """How the front end reads it."""
-    if form is JSON:
-        return Form()
-    return Form(msgspec.json.encode(dict(parse_qsl(urlsplit(ask.path).query))), arrow_answer=True)
 
 
 def test_parse_a_batch(benchmark: BenchmarkFixture, engine: Engine, form: BatchForm) -> None:

@@ -30,6 +30,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
         module.add("BUILD_PROFILE", profile)?;
+        module.add("PROFILE_GUIDED", cfg!(profile_guided))?;
         for (name, texts) in [
             ("CHANNELS", words::CHANNELS),
             ("CUSTOMER_TYPES", words::CUSTOMER_TYPES),
