@@ -15,8 +15,8 @@ PEERS = ("sqlalchemy", "aiosqlite", "redis", "limits", "throttled-py")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Processor, cores this process may use, memory, system, versions, when, how busy it was before, and whether the core
-    was compiled for what it does often (Makefile).
+    """Processor, cores this process may use, memory, system, versions, when, how busy it was before, and whether
+    the core was compiled for what it does often (Makefile).
 
     The versions of the peers are for machines alone: people read a line.
     """
