@@ -72,7 +72,7 @@ $(VENV)/.tools:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: install it (Debian: apt-get install python3-venv) and run make again."; exit 1; }
 	@cargo --version 2>/dev/null | awk '{split($$2, version, "."); exit !(version[1] > 1 || version[2] >= 88)}' && cargo --version >/dev/null 2>&1 || { echo "cargo is missing or too old: install Rust 1.88 or newer with rustup and run make again."; exit 1; }
 	@command -v cc >/dev/null || { echo "A C linker is missing: install one (Debian: apt-get install gcc libc6-dev) and run make again."; exit 1; }
-	@echo "Setting up, for some minutes the first time: 1/3 a virtual environment in $(VENV)"
+	@echo "Setting up, for about ten minutes the first time: 1/3 a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
@@ -85,10 +85,10 @@ $(VENV)/.built: $(VENV)/.tools constraints.txt $(CORE)
 	@$(BIN)/pip install --quiet 'maturin>=1.16,<2'
 	@echo "3/3 the pinned packages, and the Rust core, twice (follow it with: tail -f $(LOG))"
 	@: >$(LOG)
-	@if test -x "$(PROFDATA)" || rustup component add llvm-tools >>$(LOG) 2>&1; then \
+	@if test -x "$(PROFDATA)" || { rustup component add llvm-tools >>$(LOG) 2>&1 && test -x "$(PROFDATA)"; }; then \
 		$(MAKE) --no-print-directory profiled >>$(LOG) 2>&1 || { cat $(LOG); exit 1; }; \
 	else \
-		echo "    once: llvm-profdata is missing (rustup component add llvm-tools), so it will be a quarter slower"; \
+		echo "    once: llvm-profdata is missing (rustup component add llvm-tools, then rm $(VENV)/.built), so it is a quarter slower"; \
 		$(BUILD) >>$(LOG) 2>&1 || { cat $(LOG); exit 1; }; \
 	fi
 	@touch $@
@@ -100,8 +100,8 @@ BUILD := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --quiet 
 
 .PHONY: profiled
 profiled:
-	RUSTFLAGS="-Cprofile-generate=$(PROFILE)" $(BUILD)
+	RUSTFLAGS="$$RUSTFLAGS -Cprofile-generate=$(PROFILE)" $(BUILD)
 	rm -f $(PROFILE)/*.profraw  # of the build's own programs
 	$(BIN)/python -m bench.training
 	"$(PROFDATA)" merge --output=$(PROFILE)/core.profdata $(PROFILE)/*.profraw
-	RUSTFLAGS="-Cprofile-use=$(PROFILE)/core.profdata --cfg=profile_guided" $(BUILD) --skip-install
+	RUSTFLAGS="$$RUSTFLAGS -Cprofile-use=$(PROFILE)/core.profdata --cfg=profile_guided" $(BUILD) --skip-install
