@@ -78,7 +78,7 @@ $(VENV)/.tools:
 
 # One command brings the pinned packages and builds the core in release mode; again only when either changed.
 #
-# The core is built twice, since that makes it a quarter faster: the first counts what it takes while bench/training.py
+# The core is built twice, since that makes it about an eighth faster: the first counts what it takes while bench/training.py
 # has it work, and the second is compiled for that. Without rustc's tool for such counts it is built once, as it stands.
 $(VENV)/.built: $(VENV)/.tools constraints.txt $(CORE)
 	@echo "2/3 the build tool"
@@ -88,7 +88,7 @@ $(VENV)/.built: $(VENV)/.tools constraints.txt $(CORE)
 	@if test -x "$(PROFDATA)" || { rustup component add llvm-tools >>$(LOG) 2>&1 && test -x "$(PROFDATA)"; }; then \
 		$(MAKE) --no-print-directory profiled >>$(LOG) 2>&1 || { cat $(LOG); exit 1; }; \
 	else \
-		echo "    once: llvm-profdata is missing (rustup component add llvm-tools, then rm $(VENV)/.built), so it is a quarter slower"; \
+		echo "    once: llvm-profdata is missing (rustup component add llvm-tools, then rm $(VENV)/.built), so it is about an eighth slower"; \
 		$(BUILD) >>$(LOG) 2>&1 || { cat $(LOG); exit 1; }; \
 	fi
 	@touch $@
