@@ -13,12 +13,12 @@ import msgspec
 
 from bench.batch_form import ARROW, JSON, shape_of
 from bench.batches import CAMPAIGN, FIRST_DAY, dedup_key
+from bench.disk import Disk
 from bench.engine_decisions import campaign_for
 from bench.journey import DAY
 from bench.population import send_body
 from engine import Engine
 from engine._core import Request
-from engine.orchestrator import Orchestrator
 
 BATCH = 10_000
 BATCHES = 3
@@ -26,34 +26,6 @@ DAYS = 8
 SENDS_AT_ONCE = 10
 ROUNDS_OF_SENDS = 500
 RESTARTS = 5
-
-
-class Disk:
-    """What a state file would have: the last image of each page, and the journal as far as it is needed."""
-
-    def __init__(self) -> None:
-        self._pages: dict[int, tuple[int, bytes]] = {}
-        self._rows: dict[int, bytes] = {}
-        self._sequence = 0
-
-    def write(self, core: Orchestrator) -> None:
-        """What has changed, as one commit has it."""
-        group = core.take_group(self._sequence + 1)
-        if group is None:
-            return
-        effects, pages, keep_from = group
-        self._sequence += 1
-        self._pages.update({number: (self._sequence, page) for number, page in pages})
-        self._rows[self._sequence] = effects
-        self._rows = {sequence: row for sequence, row in self._rows.items() if sequence >= keep_from}
-
-    def read_into(self, core: Orchestrator) -> None:
-        """As a shard does that starts again."""
-        for number, (sequence, page) in sorted(self._pages.items()):
-            core.load_page(number, sequence, page)
-        for sequence, row in sorted(self._rows.items()):
-            core.load_group(sequence, row)
-        core.end_load()
 
 
 def train() -> None:

@@ -73,7 +73,7 @@ class AuditedDuel(Duel):
             disk.write()
             if self.choices.chance(4):
                 live, read = self.engine.shards[disk.shard].state_hash(), disk.read().state_hash()
-                self.same("state that was written down", live, read, (disk.shard, disk.sequence))
+                self.same("state that was written down", live, read, (disk.shard, disk.written.sequence))
             if self.choices.chance(16):
                 disk.crash()
 

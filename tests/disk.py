@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench import disk
 from engine.budget_manager import Ledger
 from engine.local import Engine
 from engine.orchestrator import Orchestrator
@@ -18,30 +19,18 @@ class Disk:
     def __init__(self, engine: Engine, shard: int) -> None:
         self.engine = engine
         self.shard = shard
-        self.sequence = 0
-        self.pages: dict[int, tuple[int, bytes]] = {}
-        self.groups: dict[int, bytes] = {}
+        self.written = disk.Disk()
         self._ledger: Ledger = engine.shards[shard].budget_manager._ledger
         engine.shards[shard] = self.read()
 
     def write(self) -> None:
         """Commits what changed since the last time."""
-        group = self.engine.shards[self.shard].take_group(self.sequence + 1)
-        if group is None:
-            return
-        self.sequence += 1
-        self.groups[self.sequence], pages, keep_from = group
-        self.pages.update((number, (self.sequence, page)) for number, page in pages)
-        self.groups = {sequence: effects for sequence, effects in self.groups.items() if sequence >= keep_from}
+        self.written.write(self.engine.shards[self.shard])
 
     def read(self) -> Orchestrator:
         """A shard from what is written."""
         shard = Orchestrator(INCARNATION, self.engine.settings, self._ledger, SECRET)
-        for number, (sequence, page) in self.pages.items():
-            shard.load_page(number, sequence, page)
-        for sequence, effects in sorted(self.groups.items()):
-            shard.load_group(sequence, effects)
-        shard.end_load()
+        self.written.read_into(shard)
         return shard
 
     def crash(self) -> None:
