@@ -61,13 +61,10 @@ class CommittedDuel(AuditedDuel):
     story: Story
 
     def write_down(self) -> None:
-        disk, shard = self.disks[0], self.engine.shards[0]
-        sequence = disk.sequence + 1
-        group = shard.take_group(sequence)
-        if group is None:
-            return
-        disk.sequence = sequence
-        self.loop.run_until_complete(self.commit(sequence, *group))
+        sequence = self.file.sequence + 1
+        group = self.engine.shards[0].take_group(sequence)
+        if group is not None:
+            self.loop.run_until_complete(self.commit(sequence, *group))
 
     async def commit(self, sequence: int, row: bytes, pages: list[tuple[int, bytes]], keep_from: int) -> None:
         """The checkpoint that may follow has not begun when the commit's moment is taken."""
