@@ -33,7 +33,6 @@ from actors.machine import (
 )
 from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
-from actors.spare import keep_spare
 from actors.state_directory import make_directory
 from actors.timeouts import START_TIMEOUT_S
 from engine.errors import ConfigurationError, ShardUnavailable, StateFault
@@ -131,7 +130,6 @@ def start(settings: Settings, address: str = "local") -> Cluster:
     except (ShardUnavailable, ConfigurationError):
         cluster.stop()
         raise
-    keep_spare()
     return cluster
 
 

@@ -18,7 +18,7 @@ from actors.ledger_file import LedgerFile
 from actors.line import Line, open_line, place_of
 from actors.line_frames import clock_as_bytes
 from actors.shard_link import ActorLink
-from actors.spare import is_restarted, replace_spare
+from actors.spare import Spares, is_actor, is_restarted
 from actors.standing import Demand, Introduction, Registration, Standing
 from actors.timeouts import Timeouts
 from engine.budget_manager import Bucket, Grants
@@ -43,7 +43,7 @@ class LedgerActor:
         self._is_closed = False
         self._line: Line | None = None
         self._opening = asyncio.create_task(self._open())
-        replace_spare()
+        self._spares = Spares(1 + settings.shards) if is_actor() else None
 
     async def ping(self) -> bool:
         """Answers once the file is open. Raises its `StateFault`."""
@@ -58,6 +58,8 @@ class LedgerActor:
         """Lets go of the file; nothing is answered any more."""
         ledger = await self._ledger()
         self._is_closed = True
+        if self._spares is not None:
+            self._spares.end()
         if self._line is not None:
             self._line.close()
         await ledger.close()

@@ -27,7 +27,6 @@ from actors.life import MESSAGES_INCARNATION, Life, Writer
 from actors.line import open_line, place_of
 from actors.line_frames import decided
 from actors.shard_link import NAMESPACE, shard_name
-from actors.spare import replace_spare
 from actors.standing import (
     ClaimedPart,
     Demand,
@@ -98,7 +97,6 @@ class Shard:
         """The latest that this process heard of, in whatever life."""
         self._line = open_line(shard_name(index), partial(decided, self.decide))
         self._begin()
-        replace_spare()
 
     def line(self) -> tuple[str, str] | None:
         """Where its line is; None if it has none."""

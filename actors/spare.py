@@ -1,19 +1,26 @@
-"""A spare process: one that waits until a shard or the ledger is killed, and then becomes its next life.
+"""Spare processes: those that wait until a shard or the ledger is killed, and then become its next life.
 
 Without one, Ray first starts a Python process, which takes two seconds with all that it imports. Ray gives an
 actor that begins again an idle process that never did anything; it starts one where its node is asked to prestart a
 worker. That call has no place in Ray's Python API; it was there in 2.60. Where it fails, all goes on, and the next
 life of an actor takes two seconds longer.
+
+One waits for each actor, so that all may end at once. The ledger sees to it, looks every few seconds, and has one start
+at a time: that takes a core for two seconds, and Ray starts no more than it has cores.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import warnings
-from threading import Thread
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+import psutil
 import ray
 from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated.common_pb2 import Language  # type: ignore[attr-defined]
@@ -22,15 +29,36 @@ from ray.core.generated.node_manager_pb2_grpc import NodeManagerServiceStub
 from ray.exceptions import RayError
 from ray.util.annotations import RayDeprecationWarning
 
-__all__ = ["is_restarted", "keep_spare", "replace_spare"]
+__all__ = ["Spares", "is_actor", "is_restarted"]
 
 KEPT_S = 2**31 - 1
 TIMEOUT_S = 5.0
 
+LOOK_PAUSE_S = 3.0
+"""From one look to the next."""
+
 logger = logging.getLogger(__name__)
 
 
-def keep_spare() -> None:
+class Spares:
+    """Keeps so many of them beside this process, which must be one of Ray's, until `end`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ends = threading.Event()
+        threading.Thread(target=self._keep, name="spares", daemon=True).start()
+
+    def _keep(self) -> None:
+        while not self._ends.wait(LOOK_PAUSE_S):
+            if sum(1 for _ in spares_beside()) < self._count:
+                start_spare()
+
+    def end(self) -> None:
+        """Starts no more."""
+        self._ends.set()
+
+
+def start_spare() -> None:
     """Has the node of this process start one more process, and keep it until an actor needs it or the job ends."""
     try:
         context = ray.get_runtime_context()
@@ -49,15 +77,24 @@ def keep_spare() -> None:
         logger.warning("no process could be prepared for an actor that is killed: %s", error)
 
 
-def replace_spare() -> None:
-    """Called by an actor that began: where it is not its first process, it has taken the spare one."""
-    if is_restarted():
-        Thread(target=keep_spare, name="spare", daemon=True).start()
+def spares_beside() -> Iterator[psutil.Process]:
+    """The processes of this job that wait beside this one of Ray's, or will as soon as they have started."""
+    job = ray.get_runtime_context().get_job_id()
+    for process in psutil.Process(os.getppid()).children():
+        with suppress(psutil.Error):
+            title = " ".join(process.cmdline()).strip()
+            if (title == "ray::IDLE" or "default_worker.py" in title) and process.environ().get("RAY_JOB_ID") == job:
+                yield process
+
+
+def is_actor() -> bool:
+    """Whether this process is an actor of Ray."""
+    return ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None
 
 
 def is_restarted() -> bool:
-    """Whether Ray began this actor again; False in what is no actor of Ray."""
-    if not ray.is_initialized() or ray.get_runtime_context().get_actor_id() is None:
+    """Whether it is one, and Ray began it again."""
+    if not is_actor():
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RayDeprecationWarning)  # Ray asks itself what it advises others not to

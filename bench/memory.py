@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.processes import PROC, descendants
+from pathlib import Path
+
+from bench.processes import descendants
 from bench.restart import SHARDS, fill
 from bench.result import AnswersWrong, Result
 from bench.server import Server
@@ -48,6 +50,6 @@ def shard_bytes(server: Server) -> int:
 
 def anonymous_bytes(process: int | str) -> int:
     """Memory that is no file's, of a process by its number, or of this one by "self"."""
-    status = (PROC / str(process) / "status").read_text()
+    status = Path(f"/proc/{process}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
     return int(line.split()[1]) * 1024

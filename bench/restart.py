@@ -1,7 +1,7 @@
 """What a crash costs: how long after `kill -9` everybody is answered again, and how long a start takes with a million
 people in the state directory.
 
-A killed shard goes on in a spare process (`actors.spare`); one that is killed as soon as it is back finds none yet.
+What is killed goes on in a spare process (`actors.spare`); they are all there again before the next kill but one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ GIVE_UP_S = 120.0
 EVERYBODY = ("ray::Shard", "ray::LedgerActor")
 """How the titles of their processes begin."""
 
-SPARE_S = 3.0
-"""In which the next spare process gets ready."""
+WARM_S = 1.0
+"""For a spare process to get ready once it has started."""
 
 PAUSE_S = 0.05
 """Between two questions: who asks without one takes the cores from the process that begins again."""
@@ -55,10 +55,11 @@ def restart() -> Result:
             fill(server, 0, FEW)
             killed, killed_again = [], []
             for _ in range(REPEATS):
-                sleep(SPARE_S)
+                wait_for_spares(server)
                 killed.append(seconds_after_kill(server, ("ray::Shard",), 1))
                 killed_again.append(seconds_after_kill(server, ("ray::Shard",), 1))
             fill(server, FEW, MANY)
+            wait_for_spares(server)
             all_killed = seconds_after_kill(server, EVERYBODY, SHARDS + 1)
             status = _status(server)
             server.kill_all()
@@ -106,6 +107,16 @@ def fill(server: Server, first: int, end: int, made: Callable[[int, int], bytes]
                     raise AnswersWrong(f"a batch was not decided whole: {answer.counts}")
     finally:
         connection.close()
+
+
+def wait_for_spares(server: Server) -> None:
+    """Until one process waits for each actor."""
+    deadline = perf_counter() + GIVE_UP_S
+    while sum(title == "ray::IDLE" for _, title in descendants(server.process_id)) < SHARDS + 1:
+        if perf_counter() > deadline:
+            raise AnswersWrong(f"no {SHARDS + 1} spare processes after {GIVE_UP_S:.0f} s")
+        sleep(PAUSE_S)
+    sleep(WARM_S)
 
 
 def seconds_after_kill(server: Server, names: tuple[str, ...], count: int) -> float:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from statistics import median
-from time import sleep
 
 from bench.growth.points import RestartPoint
 from bench.population import crowd
 from bench.progress import tell
-from bench.restart import EVERYBODY, PAUSE_S, PROBES, SHARDS, SPARE_S, fill, seconds_after_kill
+from bench.restart import EVERYBODY, PAUSE_S, PROBES, SHARDS, fill, seconds_after_kill, wait_for_spares
 from bench.server import Server
 
 RECIPIENTS = (10_000, 100_000, 1_000_000)
@@ -31,7 +30,7 @@ def restart_curve() -> list[RestartPoint]:
             known = recipients
             seconds = []
             for _ in range(KILLS):
-                sleep(SPARE_S)
+                wait_for_spares(server)
                 seconds.append(round(seconds_after_kill(server, EVERYBODY, SHARDS + 1), 2))
             points.append(
                 RestartPoint(

@@ -1,4 +1,4 @@
-"""The process that waits to become the next life of an actor."""
+"""The processes that wait to become the next lives of actors."""
 
 from __future__ import annotations
 
@@ -19,22 +19,29 @@ WITHIN_S = 60.0
 
 
 def waiting() -> set[int]:
-    return {process for process, title in descendants(os.getpid()) if title.startswith("ray::IDLE")}
+    return {process for process, title in descendants(os.getpid()) if title == "ray::IDLE"}
 
 
-async def until_another_waits(than: set[int]) -> set[int]:
+async def until_waiting(count: int) -> set[int]:
+    """Never more than that."""
     async with asyncio.timeout(WITHIN_S):
-        while not (others := waiting() - than):  # noqa: ASYNC110
+        while len(processes := waiting()) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    return others
+    assert len(processes) == count
+    return processes
 
 
-async def test_a_killed_shard_goes_on_in_the_process_that_waited(cluster: Cluster) -> None:
-    before, shard = await until_another_waits(set()), cluster.shards[0]
-    os.kill(process_of(shard), signal.SIGKILL)
+async def test_actors_that_are_killed_together_go_on_in_processes_that_waited(cluster: Cluster) -> None:
+    actors = [cluster.ledger, *cluster.shards]
+    before = await until_waiting(len(actors))
+    for process in [process_of(actor) for actor in actors]:
+        os.kill(process, signal.SIGKILL)
     await until_ready(cluster.client())
-    assert process_of(shard) in before
-    await until_another_waits(before)
+    assert {process_of(actor) for actor in actors} == before
+    for _ in range(3):  # now there is none for it
+        os.kill(process_of(cluster.shards[0]), signal.SIGKILL)
+        await until_ready(cluster.client())
+    await until_waiting(len(actors))
 
 
 def test_where_there_can_be_none_all_goes_on(
@@ -42,5 +49,5 @@ def test_where_there_can_be_none_all_goes_on(
 ) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: [])
     with caplog.at_level(logging.WARNING):
-        spare.keep_spare()
+        spare.start_spare()
     assert "no process could be prepared" in caplog.text
