@@ -78,7 +78,11 @@ def start_spare() -> None:
 
 
 def spares_beside() -> Iterator[psutil.Process]:
-    """The processes of this job that wait beside this one of Ray's, or will as soon as they have started."""
+    """The processes of this job that wait beside this one of Ray's, or will as soon as they have started.
+
+    One that ran a task of the job is idle, too, and is none; it cannot be told from outside. Data jobs are jobs of their
+    own.
+    """
     job = ray.get_runtime_context().get_job_id()
     for process in psutil.Process(os.getppid()).children():
         with suppress(psutil.Error):

@@ -166,7 +166,7 @@ def test_a_server_learns_more_and_more_people_and_is_killed_at_each(monkeypatch:
     filled: list[tuple[int, int]] = []
     took = iter([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
     monkeypatch.setattr(restart, "Server", Standing)
-    monkeypatch.setattr(restart, "SPARE_S", 0)
+    monkeypatch.setattr(restart, "wait_for_spares", lambda _: None)
     monkeypatch.setattr(restart, "RECIPIENTS", (10, 30))
     monkeypatch.setattr(restart, "fill", lambda server, first, end, made: filled.append((first, end)))
     monkeypatch.setattr(restart, "seconds_after_kill", lambda *_: next(took))
