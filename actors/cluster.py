@@ -49,6 +49,8 @@ RESTART_TIMEOUT_S = 10.0
 """For an actor that does not begin at the first try."""
 
 RESTART_PAUSE_S = 0.5
+SPARES_TIMEOUT_S = 15.0
+SPARES_PAUSE_S = 0.1
 JOIN_TIMEOUT_S = 10.0
 END_TIMEOUT_S = 4.0
 PROBE_TIMEOUT_S = 3.0
@@ -83,8 +85,18 @@ class Cluster:
             _wait_for(self.ledger, LEDGER_NAME)
             for index, shard in enumerate(self.shards):
                 _wait_for(shard, shard_name(index))
+            self._wait_for_spares()
         except StateFault as fault:
             raise ConfigurationError("state_dir", f"takes a directory that can be used. {fault.detail}") from None
+
+    def _wait_for_spares(self) -> None:
+        """As long as that takes usually: without them all goes on, too."""
+        deadline = time.monotonic() + SPARES_TIMEOUT_S
+        with suppress(ShardUnavailable):
+            while time.monotonic() < deadline:
+                if wait_for_answer(self.ledger.had_spares.remote(), LEDGER_NAME, SPARES_TIMEOUT_S):
+                    return
+                time.sleep(SPARES_PAUSE_S)
 
     @property
     def address(self) -> str:

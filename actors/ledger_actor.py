@@ -54,6 +54,10 @@ class LedgerActor:
         """The configuration that this cluster was started with."""
         return self._settings
 
+    async def had_spares(self) -> bool:
+        """Whether the first spare processes are there."""
+        return self._spares is None or self._spares.were_there.is_set()
+
     async def close(self) -> None:
         """Lets go of the file; nothing is answered any more."""
         ledger = await self._ledger()

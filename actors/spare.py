@@ -5,8 +5,9 @@ actor that begins again an idle process that never did anything; it starts one w
 worker. That call has no place in Ray's Python API; it was there in 2.60. Where it fails, all goes on, and the next
 life of an actor takes two seconds longer.
 
-One waits for each actor, so that all may end at once. The ledger sees to it, looks every few seconds, and has one start
-at a time: that takes a core for two seconds, and Ray starts no more than it has cores.
+One waits for each actor, so that all may end at once. The ledger sees to it. The first ones start with the cluster,
+which is not ready before: a start takes a core for two seconds, and would keep the first requests waiting. Later one
+starts at a time, some seconds after it is missed: whoever has taken it comes first.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ TIMEOUT_S = 5.0
 LOOK_PAUSE_S = 3.0
 """From one look to the next."""
 
+START_PAUSE_S = 0.25
+"""The same while a cluster starts."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,20 +50,34 @@ class Spares:
     def __init__(self, count: int) -> None:
         self._count = count
         self._ends = threading.Event()
+        self.were_there = threading.Event()
+        """Set once there were so many, or could be none."""
         threading.Thread(target=self._keep, name="spares", daemon=True).start()
 
     def _keep(self) -> None:
+        if not is_restarted():
+            while not self.were_there.is_set() and not self._ends.wait(START_PAUSE_S):
+                self._look(starts_at_once=os.cpu_count() or 1)
         while not self._ends.wait(LOOK_PAUSE_S):
-            if sum(1 for _ in spares_beside()) < self._count:
-                start_spare()
+            self._look(starts_at_once=1)
+
+    def _look(self, starts_at_once: int) -> None:
+        waiting = list(spares_beside())
+        starting = sum(1 for has_started in waiting if not has_started)
+        can_be_more = True
+        if len(waiting) < self._count and starting < starts_at_once:
+            can_be_more = start_spare()
+        if len(waiting) - starting >= self._count or not can_be_more:
+            self.were_there.set()
 
     def end(self) -> None:
         """Starts no more."""
         self._ends.set()
 
 
-def start_spare() -> None:
-    """Has the node of this process start one more process, and keep it until an actor needs it or the job ends."""
+def start_spare() -> bool:
+    """Has the node of this process start one more process, and keep it until an actor needs it or the job ends; False
+    if it cannot be asked."""
     try:
         context = ray.get_runtime_context()
         nodes = ray.nodes()  # type: ignore[no-untyped-call]
@@ -75,20 +93,23 @@ def start_spare() -> None:
             stub.PrestartWorkers(request, timeout=TIMEOUT_S)
     except (grpc.RpcError, RayError, RuntimeError, ValueError) as error:
         logger.warning("no process could be prepared for an actor that is killed: %s", error)
+        return False
+    return True
 
 
-def spares_beside() -> Iterator[psutil.Process]:
-    """The processes of this job that wait beside this one of Ray's, or will as soon as they have started.
+def spares_beside() -> Iterator[bool]:
+    """For each process of this job that waits beside this one of Ray's, or will as soon as it has started: whether it
+    has.
 
-    One that ran a task of the job is idle, too, and is none; it cannot be told from outside. Data jobs are jobs of their
-    own.
+    One that ran a task of the job is idle, too, and is none; it cannot be told from outside. Data jobs are jobs of
+    their own.
     """
     job = ray.get_runtime_context().get_job_id()
     for process in psutil.Process(os.getppid()).children():
         with suppress(psutil.Error):
             title = " ".join(process.cmdline()).strip()
             if (title == "ray::IDLE" or "default_worker.py" in title) and process.environ().get("RAY_JOB_ID") == job:
-                yield process
+                yield title == "ray::IDLE"
 
 
 def is_actor() -> bool:

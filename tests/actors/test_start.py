@@ -17,7 +17,7 @@ class Actor:
 
     def __init__(self, *refusals: Exception) -> None:
         self.refusals = list(refusals)
-        self.ping = self
+        self.ping = self.had_spares = self
 
     def remote(self) -> Actor:
         return self
