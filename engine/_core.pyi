@@ -7,7 +7,7 @@ UTC minute, counted from the epoch.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ __all__ = [
     "BUILD_PROFILE",
     "CHANNELS",
     "CUSTOMER_TYPES",
+    "DELIVERY_OUTCOMES",
     "DEVICES",
     "EVENT_STATUSES",
     "EVENT_TYPES",
@@ -42,6 +43,8 @@ __all__ = [
     "slot_of",
 ]
 
+_Claimed: TypeAlias = tuple[str, int, int, int, str, str, str, bytes | None, int]
+
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
 PROFILE_GUIDED: bool
@@ -56,6 +59,7 @@ REASONS: tuple[str, ...]
 MESSAGE_STATES: tuple[str, ...]
 EVENT_TYPES: tuple[str, ...]
 EVENT_STATUSES: tuple[str, ...]
+DELIVERY_OUTCOMES: tuple[str, ...]
 
 FEATURE_LAYOUT: list[tuple[str, str]]
 """Name and numpy type of each column of `Admission.features`, in order."""
@@ -337,6 +341,39 @@ class Shard:
         with the type as the reason, and cancel what waits there. The first event of success counts the message as
         delivered, the first but `delivered` as engaged, on its channel and at its local hour then, with the weight of
         `at`; what lies ahead happens now."""
+
+    def prepare_claims(self, now: int, deduplicates: int) -> None:
+        """Ends claims and campaigns that are over at `now`, and looks what is due.
+
+        A claim that was not started leaves its message waiting; one that was, `unknown`. Where its channel is in
+        `deduplicates`, a bit a channel, the provider takes no attempt twice, and it will be claimed again. What waits
+        for a campaign that is over expires."""
+
+    def claim(
+        self, room: Sequence[int], now: int, until: int, asks: bool
+    ) -> tuple[list[_Claimed], tuple[str, list[tuple[int, int, int]]] | None]:
+        """Claims up to `room` messages (7, one a channel) that were due when `prepare_claims` looked, in [now, until).
+
+        Those due first come first, then those made first. Each: message id, number of the claim, place of the attempt,
+        channel, recipient id, campaign id, address, content as it came, instant. One that is an hour late or more, was
+        put off, or is not reachable there any more goes through suppression, caps, quiet hours and budget again
+        instead; where it may go now, the next call has it.
+
+        Where only the ledger knows it stops: grant what comes second and call again with the room that is left. Without
+        `asks` those go on waiting."""
+
+    def start(self, claims: Sequence[tuple[str, int]], now: int) -> list[bool]:
+        """For each (message id, number of the claim), whether its provider may be called now. Once for all: what is
+        started and not reported when its claim ends may have been sent."""
+
+    def report(
+        self, reports: Sequence[tuple[str, int, int, int, str | None, str | None]], now: int
+    ) -> tuple[list[bool], tuple[str, list[tuple[int, int, int]]] | None]:
+        """What became of claimed messages: message id, number of the claim, outcome, from when on `later` is, the
+        provider's id, a detail. For each whether it counted: only the last claim does, and once.
+
+        `accepted` is sent now; `rejected` goes on to the next channel of its chain, as after `failed` events; `later`
+        waits until then; `unknown` waits for an event. Asks for what the ledger knows as `apply_events` does."""
 
     def has_messages(self, events: Sequence[tuple[str, str]]) -> list[bool]:
         """For each (event id, message id), whether the message is there or the event was applied to it here."""

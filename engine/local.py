@@ -13,6 +13,7 @@ import msgspec
 from engine._core import CHANNELS, Request
 from engine.budget_manager import Bucket, Grants
 from engine.config import Settings, default_settings
+from engine.delivery import Claimed, Report
 from engine.errors import Conflict, UnknownCampaign
 from engine.event import Event, decode_events
 from engine.event_rounds import Round, take_events
@@ -149,6 +150,32 @@ class Engine:
         self._reopen_freed(shard)
         return message
 
+    def claim(self, room: dict[str, int], now: int, until: int, deduplicates: frozenset[str]) -> list[Claimed]:
+        """Claims messages that are due; see `Orchestrator.claim`. Each shard has all of the room."""
+        claimed: list[Claimed] = []
+        for index, shard in enumerate(self.shards):
+            claimed += shard.claim(room, now, until, deduplicates)
+            self._reopen_freed(index)
+        return claimed
+
+    def start(self, claims: list[tuple[str, int]], now: int) -> list[bool]:
+        """See `Orchestrator.start`."""
+        started: list[bool] = []
+        for key in claims:
+            started += self._shard_of_message(key[0]).start([key], now)
+            for shard in range(len(self.shards)):
+                self._reopen_freed(shard)
+        return started
+
+    def report(self, reports: list[Report], now: int) -> list[bool]:
+        """See `Orchestrator.report`."""
+        counted: list[bool] = []
+        for report in reports:
+            counted += self._shard_of_message(report.message_id).report([report], now)
+            for shard in range(len(self.shards)):
+                self._reopen_freed(shard)
+        return counted
+
     def recipient(self, recipient_id: str, now: int) -> dict[str, Any] | None:
         """A recipient as `GET /recipients/{id}` answers it."""
         return self._shard_of(recipient_id).recipient(recipient_id, now)
@@ -214,6 +241,11 @@ class Engine:
         answers: list[Any] = getattr(self.shards[shard], step.method)(step.rows[shard], *step.arguments)
         self._reopen_freed(shard)
         return answers
+
+    def _shard_of_message(self, message_id: str) -> Orchestrator:
+        shard = self.router.shard_of_message(message_id)
+        assert shard is not None, "it was claimed here"
+        return self.shards[shard]
 
     def _shard_of(self, recipient_id: str) -> Orchestrator:
         return self.shards[self.router.shard_of_recipient(recipient_id)]

@@ -17,14 +17,15 @@ from __future__ import annotations
 import secrets
 from typing import Any, NamedTuple
 
-from engine._core import EVENT_STATUSES, EVENT_TYPES, Shard, Zones
+from engine._core import CHANNELS, EVENT_STATUSES, EVENT_TYPES, Shard, Zones
 from engine.budget_manager import Bucket, BudgetManager, Ledger
 from engine.channel_selector import ChannelSelector
 from engine.claim import Begun, Claim
 from engine.columns import Features
 from engine.config import Settings, channel_gaps, half_life_s, quiet_minutes
 from engine.deduplicator import Deduplicator
-from engine.errors import Conflict, UnknownCampaign
+from engine.delivery import Claimed, Report, channel_bits
+from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
 from engine.event import Event
 from engine.explanation import explanations
 from engine.learning import Figures, Learned, Learning
@@ -216,6 +217,46 @@ class Orchestrator:
             further, question = self._shard.apply_events(rows[len(statuses) :], now)
             statuses += further
         return [EVENT_STATUSES[status] for status in statuses]
+
+    def claim(self, room: dict[str, int], now: int, until: int, deduplicates: frozenset[str]) -> list[Claimed]:
+        """Claims up to so many messages of each channel that are due, for whoever asks alone, in [now, until).
+
+        Nothing may be done about them before this is durable. `deduplicates`: channels whose providers take no attempt
+        twice; see `_core.Shard.prepare_claims`, which comes first.
+        """
+        self._shard.prepare_claims(now, channel_bits(deduplicates))
+        left, claimed, asks = [room.get(channel, 0) for channel in CHANNELS], [], True
+        while True:
+            rows, question = self._shard.claim(left, now, until, asks)
+            for message_id, number, attempt, channel, recipient_id, campaign_id, address, content, at in rows:
+                name = CHANNELS[channel]
+                claimed.append(
+                    Claimed(message_id, number, attempt, name, recipient_id, campaign_id, address, content, at)
+                )
+                left[channel] -= 1
+            if question is None:
+                return claimed
+            try:
+                self.budget_manager.acquire(*question)
+            except ShardUnavailable:
+                asks = False  # what hangs on the ledger is still due when it answers; the rest goes
+
+    def start(self, claims: list[tuple[str, int]], now: int) -> list[bool]:
+        """For each (message id, claim), whether its provider may be called. Not before this is durable."""
+        return self._shard.start(claims, now)
+
+    def report(self, reports: list[Report], now: int) -> list[bool]:
+        """What became of claimed messages; for each whether it counted. See `_core.Shard.report`.
+
+        Raises `ShardUnavailable` as `apply_events`; reports before that one have counted then, and count no more.
+        """
+        rows = [report.row() for report in reports]
+        counted, question = self._shard.report(rows, now)
+        while question is not None:
+            self.budget_manager.acquire(*question)
+            further, question = self._shard.report(rows[len(counted) :], now)
+            counted += further
+        return counted
 
     def learned(self, now: int) -> Learned:
         """What this shard has learned, for all to know."""

@@ -25,7 +25,7 @@ def message_view(raw: dict[str, Any]) -> dict[str, Any]:
         "state": MESSAGE_STATES[raw["state"]],
         "channel": CHANNELS[raw["channel"]],
         "scheduled_at": Instant(raw["scheduled_at"]).write(),
-        "sent_at": None,
+        "sent_at": None if raw["sent_at"] is None else Instant(raw["sent_at"]).write(),
         "cost": format_amount(raw["cost"]),
         "fallback_chain": [CHANNELS[code] for code in raw["chain"]],
         "attempts": [
@@ -33,10 +33,10 @@ def message_view(raw: dict[str, Any]) -> dict[str, Any]:
                 "channel": CHANNELS[channel],
                 "state": MESSAGE_STATES[state],
                 "at": Instant(at).write(),
-                "provider_id": None,
-                "detail": "bounced" if bounced else None,
+                "provider_id": provider_id,
+                "detail": detail,
             }
-            for channel, state, at, bounced in raw["attempts"]
+            for channel, state, at, provider_id, detail in raw["attempts"]
         ],
     }
 

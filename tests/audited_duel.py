@@ -15,7 +15,7 @@ from typing import Any
 from engine.budget_manager import Bucket
 from engine.local import Engine
 from tests.disk import Disk
-from tests.duel import Duel
+from tests.dispatch_duel import DispatchDuel
 from tests.reference_outcomes import LIVE
 from tests.reference_rules import CHANNELS, MINUTE, instant, local_time, micro, money
 from tests.reference_views import ENGAGED, STATES, half_up
@@ -46,7 +46,7 @@ class Made:
         return ((0, 0), self.cost), ((1, channel), self.cost), ((2, self.day), self.cost), ((3, self.day), 1)
 
 
-class AuditedDuel(Duel):
+class AuditedDuel(DispatchDuel):
     """A duel with an `Engine` in process (`system.engine`)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -124,7 +124,7 @@ class AuditedDuel(Duel):
     def note_move(self, made: Made) -> None:
         """A message that failed went on to another channel at another instant, and may have failed there, too."""
         shown = self.engine.message(made.message_id)
-        if shown is None or shown["channel"] == made.channel:
+        if shown is None or (shown["channel"], instant(shown["scheduled_at"]) // MINUTE) == (made.channel, made.minute):
             return
         spent = self.spent[made.campaign_id, made.shard]
         spent.subtract(dict(made.amounts))
@@ -133,6 +133,10 @@ class AuditedDuel(Duel):
         made.hour = local_time(at, made.of_model.zone).hour
         made.day = local_time(at, zone).toordinal() - ORDINAL_OF_EPOCH
         spent.update(dict(made.amounts))
+
+    def note_moves(self) -> None:
+        for made in self.live:
+            self.note_move(made)
 
     # ---- money --------------------------------------------------------------------------------------------
 

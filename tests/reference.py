@@ -15,8 +15,9 @@ from functools import partial
 from types import SimpleNamespace as Record
 
 from tests import reference_views as views
+from tests.reference_delivery import Deliveries
 from tests.reference_learning import Learning
-from tests.reference_outcomes import LIVE, Outcomes
+from tests.reference_outcomes import LIVE, Outcomes, instant_of
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
@@ -47,7 +48,7 @@ UNDECIDED: dict = {
 }
 
 
-class Reference(Outcomes):
+class Reference(Outcomes, Deliveries):
     """All the state of one system. Every call takes `now`, which never goes back."""
 
     def __init__(self, settings: dict) -> None:
@@ -237,7 +238,7 @@ class Reference(Outcomes):
         # 1. Duplicate
         key = options.get("dedup_key", campaign.key)
         live = [m for m in person.messages if m.state in LIVE]
-        if any(m.key == key and m.at > now - campaign.lookback for m in live):
+        if any(m.key == key and instant_of(m) > now - campaign.lookback for m in live):
             return {"reason": "duplicate"}
         # 2. Candidates, their instants (step 6), caps and gaps
         wanted = campaign.allowed & set(options.get("channels", CHANNELS))
@@ -250,7 +251,7 @@ class Reference(Outcomes):
         if not at:
             return {"reason": "no_send_window"}
         if not campaign.transactional:
-            counted = [(m.at, m.channel) for m in live if not m.transactional]
+            counted = [(instant_of(m), m.channel) for m in live if not m.transactional]
             broken = {c: broken_rules(counted, t, c, campaign.caps, self.gaps[c]) for c, t in at.items()}
             at |= {c: self.later(campaign, person, c, counted, at[c], now) for c in at if broken[c]}
             at = {c: t for c, t in at.items() if t is not None}
@@ -362,6 +363,11 @@ class Reference(Outcomes):
             cost=campaign.costs[choice["channel"]],
             happened=set(),
             attempts=[],
+            claims=0,
+            claim=None,
+            not_before=None,
+            again=False,
+            sent_at=None,
             zone=self.zone(campaign, person),
             delivered=None,
             engaged=None,

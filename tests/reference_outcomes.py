@@ -13,6 +13,12 @@ from tests.reference_rules import MINUTE, broken_rules, first_open, instant, mic
 LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")  # a message in one of these has an instant
 POSITIVE = ("delivered", "opened", "clicked", "replied", "converted")  # events that imply delivered
 FAILURES, STOPS = ("failed", "bounced"), ("bounced", "complained", "unsubscribed")
+
+
+def instant_of(message: Record) -> int:
+    return message.at if message.sent_at is None else message.sent_at
+
+
 EVENT_TYPES = {*POSITIVE, *FAILURES, *STOPS}
 
 
@@ -32,17 +38,21 @@ class Outcomes:
             return "unknown"
         self.events_seen.add(event["id"])
         undecided = message.state in LIVE and message.state != "delivered"
-        channel = message.channel
+        # Open: bad news of an attempt that failed already, while the next was not reported on, is about that one.
+        earlier = message.claims and message.state in ("scheduled", "claimed") and message.attempts
+        earlier = earlier and message.attempts[-1]["state"] == "failed"
+        channel = message.attempts[-1]["channel"] if earlier else message.channel
         at = min(instant(event["at"]), now) if "at" in event else now
         if event["type"] in POSITIVE:
             message.happened |= {event["type"], "delivered"}
             self.learning.note(message, event["type"], at)
             if undecided:  # Open: what was cancelled stays cancelled; the event is counted.
                 message.state = "delivered"
-                message.attempts.append({"channel": channel, "state": "delivered", "at": at, "detail": None})
-        if event["type"] in FAILURES and undecided:  # Open: what was delivered did not fail.
-            detail = "bounced" if event["type"] == "bounced" else None
-            message.attempts.append({"channel": channel, "state": "failed", "at": at, "detail": detail})
+                self.know(message, "delivered", at)
+        if event["type"] in FAILURES and undecided and not earlier:  # Open: what was delivered did not fail.
+            self.know(message, "failed", at)
+            if event["type"] == "bounced":
+                message.attempts[-1]["detail"] = "bounced"
             self.fall_back(message, now)
         if event["type"] in STOPS:
             self.suppress(message.person, channel, None, event["type"], now)
@@ -53,8 +63,14 @@ class Outcomes:
 
     def fall_back(self, message: Record, now: int) -> None:
         """An attempt failed: the next channel of the chain that passes everything again goes, or the message failed."""
+        self.go_on(message, message.chain, now, otherwise="failed")
+
+    def go_on(self, message: Record, channels: list, now: int, otherwise: str) -> None:
+        """The first of the channels that passes everything goes, and the next ones are left; else it ends."""
         campaign, person = self.campaigns[message.campaign], self.people[message.person]
-        self.end(message, "failed")
+        self.end(message, otherwise)
+        message.chain, message.claim, message.not_before, message.sent_at = channels, None, None, None
+        message.again = False
         while message.chain:
             channel, *message.chain = message.chain
             t = self.next_time(campaign, person, channel, now)
@@ -76,6 +92,6 @@ class Outcomes:
         if t is None or campaign.transactional:
             return t
         live = [m for m in person.messages if m.state in LIVE and not m.transactional]
-        counted = [(m.at, m.channel) for m in live]
+        counted = [(instant_of(m), m.channel) for m in live]
         broken = broken_rules(counted, t, channel, campaign.caps, self.gaps[channel])
         return self.later(campaign, person, channel, counted, t, now) if broken else t

@@ -17,12 +17,14 @@ ENGAGED = {"opened", "clicked", "replied", "converted"}
 def message(m: Any) -> dict:
     view = {"message_id": m.id, "recipient_id": m.person, "campaign_id": m.campaign, "dedup_key": m.key}
     view |= {"state": m.state, "channel": m.channel, "scheduled_at": rfc(m.at), "cost": money(m.cost)}
-    attempts = [a | {"at": rfc(a["at"]), "provider_id": None} for a in m.attempts]
+    view |= {"sent_at": None if m.sent_at is None else rfc(m.sent_at)}
+    attempts = [a | {"at": rfc(a["at"])} for a in m.attempts]
     return view | {"fallback_chain": m.chain, "attempts": attempts}
 
 
 def recipient(model: Any, person: Any, now: int) -> dict:
-    counted = [(m.at, m.channel) for m in person.messages if m.state in LIVE and not m.transactional]
+    live = [m for m in person.messages if m.state in LIVE and not m.transactional]
+    counted = [(m.at if m.sent_at is None else m.sent_at, m.channel) for m in live]
     suppressed = model.suppressed(person, now)
     stopped = suppressed | model.opted_out(person)
     candidates = [c for c in person.profile.get("contacts", {}) if not stopped & {c, "all"}]

@@ -146,6 +146,8 @@ class Follower(Reference):
 class ScarceDuel(AuditedDuel):
     """Asks the system first and has the model follow."""
 
+    dispatches = False
+
     def __init__(self, system: Any, settings: dict, choices: Any, **options: Any) -> None:
         super().__init__(system, settings, choices, **options)
         self.model = Follower(settings)

@@ -113,6 +113,7 @@ impl Shard {
     pub fn watch(&mut self, effects: Effects) {
         self.roster.watch();
         self.messages.touched().watch();
+        self.deliveries.touched.watch();
         self.campaigns.touched.watch();
         self.keys.touched.watch();
         self.event_ids.touched_applied.watch();
@@ -127,6 +128,7 @@ impl Shard {
         self.effects.as_ref().is_some_and(|effects| effects.latest.unwrap_or(i64::MIN) != self.latest)
             || self.roster.is_touched()
             || self.messages.is_touched()
+            || !self.deliveries.touched.is_empty()
             || !self.campaigns.touched.is_empty()
             || !self.keys.touched.is_empty()
             || !self.event_ids.touched_applied.is_empty()
@@ -154,6 +156,7 @@ impl Shard {
         let indexed = [
             (Kind::Recipient, recipients),
             (Kind::Message, self.messages.touched().take()),
+            (Kind::Delivery, self.deliveries.touched.take()),
             (Kind::Campaign, self.campaigns.touched.take()),
             (Kind::Key, self.keys.touched.take()),
         ];
@@ -201,6 +204,7 @@ impl Shard {
         let length = match page.kind {
             Kind::Recipient => self.roster.len(),
             Kind::Message => self.messages.len(),
+            Kind::Delivery => return self.deliveries_page(page, writer),
             Kind::Campaign => self.campaigns.len(),
             Kind::Key => self.keys.len(),
             _ => {
@@ -214,6 +218,16 @@ impl Shard {
         let first = page.share * size;
         for index in first..(first + size).min(length as u32) {
             writer.write_indexed(page.kind, index)?;
+        }
+        Ok(writer.into_bytes())
+    }
+
+    /// Those that there are: a message has one once it was claimed.
+    fn deliveries_page(&self, page: PageKey, mut writer: Writer<'_>) -> Result<Vec<u8>, Corrupt> {
+        let first = page.share * indices_of_page(page.kind);
+        let theirs = first..first.saturating_add(indices_of_page(page.kind));
+        for (index, _) in self.deliveries.entries().range(theirs) {
+            writer.write_indexed(page.kind, *index)?;
         }
         Ok(writer.into_bytes())
     }

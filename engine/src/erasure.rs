@@ -16,6 +16,7 @@ impl Shard {
         self.cancel_waiting(index, ALL_CHANNELS);
         let theirs: Vec<u32> = self.messages.from_latest(self.roster.get(index).latest_message).collect();
         for message in theirs {
+            self.deliveries.forget(message);
             let message = self.messages.get_mut(message);
             message.content = None;
             self.keys.release(message.key);

@@ -5,7 +5,7 @@ use crate::budget_manager::Needs;
 use crate::fallback::Next;
 use crate::messages::{Attempt, Message, marks};
 use crate::shard::Shard;
-use crate::words::{EventStatus, EventType, MessageState};
+use crate::words::{Channel, EventStatus, EventType, MessageState};
 
 /// An event, checked already.
 pub struct Event<'a> {
@@ -58,7 +58,8 @@ fn undecided(state: MessageState) -> bool {
 impl Shard {
     /// Applies an event once: the same id again changes nothing, one for no message is not remembered.
     ///
-    /// A failure ends the attempt of a message that was not delivered, and the next channel of its chain is tried. If
+    /// A failure ends the attempt of a message that was not delivered, and the next channel of its chain is tried; one
+    /// that comes when the attempt has failed already, and the next was not reported on, is that of before again. If
     /// only the ledger knows whether that can be paid, nothing has changed: what to ask it comes back as an error.
     pub fn apply_event(
         &mut self,
@@ -73,10 +74,11 @@ impl Shard {
         let Some(index) = self.find_message(event.message) else {
             return Ok(EventStatus::Unknown);
         };
-        let &Message { recipient, channel, state, .. } = self.messages.get(index);
+        let &Message { recipient, channel, state, chain, .. } = self.messages.get(index);
         let at = event.at.min(now);
-        if fails(event.kind) && undecided(state) {
-            let next = self.next_attempt(index, now, default_quiet);
+        let earlier = self.earlier_attempt(index);
+        if fails(event.kind) && undecided(state) && earlier.is_none() {
+            let next = self.next_attempt(index, chain, now, default_quiet);
             if let Next::AskLedger { campaign, needs } = next {
                 return Err((campaign, needs));
             }
@@ -87,12 +89,22 @@ impl Shard {
         self.count(index, event, now);
         let message = self.messages.get_mut(index);
         if message.state == MessageState::Delivered && undecided(state) {
-            message.attempts.push(Attempt { channel, state: MessageState::Delivered, at, bounced: false });
+            message.know_attempt(Attempt { channel, state: MessageState::Delivered, at, bounced: false });
         }
         if stops_channel(event.kind) {
-            self.stop(recipient, channel, event.kind.text());
+            self.stop(recipient, earlier.unwrap_or(channel), event.kind.text());
         }
         Ok(EventStatus::Applied)
+    }
+
+    /// The channel of the attempt before, where bad news can only be of that: dispatchers deliver the message, that
+    /// attempt failed, and of the one that follows nothing is known yet.
+    fn earlier_attempt(&self, index: u32) -> Option<Channel> {
+        let message = self.messages.get(index);
+        let is_dispatched = self.deliveries.get(index).is_some_and(|delivery| delivery.claims > 0);
+        let goes_on = matches!(message.state, MessageState::Scheduled | MessageState::Claimed);
+        let last = message.attempts.last().filter(|last| last.state == MessageState::Failed);
+        last.filter(|_| is_dispatched && goes_on).map(|last| last.channel)
     }
 
     /// What an event says of a message's success.

@@ -31,8 +31,8 @@ pub enum Next {
 }
 
 impl Shard {
-    /// What follows if the message's attempt fails at `now`. Changes nothing.
-    pub fn next_attempt(&self, index: u32, now: i64, default_quiet: QuietHours) -> Next {
+    /// What follows if the message's attempt fails at `now` and these channels are left to be tried. Changes nothing.
+    pub fn next_attempt(&self, index: u32, chain: u32, now: i64, default_quiet: QuietHours) -> Next {
         let message = self.messages.get(index);
         let campaign = &self.campaigns[message.campaign as usize];
         let (rules, recipient) = (&campaign.rules, self.roster.get(message.recipient));
@@ -47,7 +47,7 @@ impl Shard {
         let reachable = recipient.reachable(now) & rules.channels;
         let (zone, quiet) = local_rules(&recipient.profile, rules.zone, default_quiet);
         let mut needs = Needs::default();
-        let mut chain = unpack_channels(message.chain);
+        let mut chain = unpack_channels(chain);
         while let Some(channel) = chain.find(|channel| reachable & channel.bit() != 0) {
             let permission = rules.permission(channel, quiet);
             let send_time = SendTime { clock: self.zones.clock(zone), permission, starts_at: rules.starts_at, now };
@@ -86,7 +86,15 @@ impl Shard {
 
     /// Ends the message's attempt, and begins the next one or leaves the message failed.
     pub(crate) fn fail(&mut self, index: u32, attempt: Attempt, next: &Next) {
-        self.messages.get_mut(index).attempts.push(attempt);
+        self.messages.get_mut(index).know_attempt(attempt);
+        if self.deliveries.get(index).is_some() {
+            self.deliveries.change(index, |delivery| {
+                delivery.claim = None;
+                delivery.not_before = None;
+                delivery.again = false;
+                delivery.sent_at = None;
+            });
+        }
         self.end(index, MessageState::Failed);
         match next {
             Next::Attempt { channel, chain, slot } => self.try_next(index, *channel, *chain, *slot),
@@ -94,8 +102,8 @@ impl Shard {
         }
     }
 
-    /// A failed message waits again, on another channel.
-    fn try_next(&mut self, index: u32, channel: Channel, chain: u32, slot: Slot) {
+    /// A message that ended waits again, on another channel or at another time.
+    pub(crate) fn try_next(&mut self, index: u32, channel: Channel, chain: u32, slot: Slot) {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         campaign.tally.messages[message.state as usize] -= 1;

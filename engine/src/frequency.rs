@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use crate::deduplicator::History;
 use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, channels_of};
 
-pub const DAY_S: i64 = 24 * 3600;
+pub const HOUR_S: i64 = 3600;
+pub const DAY_S: i64 = 24 * HOUR_S;
 pub const WEEK_S: i64 = 7 * DAY_S;
 const NEXT_ELIGIBLE_WITHIN_S: i64 = 14 * DAY_S;
 const DEFER_WITHIN_S: i64 = 7 * DAY_S;

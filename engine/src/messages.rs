@@ -37,9 +37,9 @@ fn index_of(link: NonZeroU32) -> u32 {
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub channel: Channel,
-    /// Delivered or failed.
+    /// Sent, delivered, failed or unknown.
     pub state: MessageState,
-    /// When, seconds since the epoch.
+    /// Since when, seconds since the epoch.
     pub at: i64,
     /// Whether it failed because the address bounced.
     pub bounced: bool,
@@ -67,7 +67,7 @@ pub struct Message {
     /// What delivery gets; one copy a request.
     #[serde(skip)]
     pub content: Option<Arc<[u8]>>,
-    /// Those that ended, in order.
+    /// Those of which anything is known, in order.
     pub attempts: Vec<Attempt>,
 }
 
@@ -76,6 +76,20 @@ impl Message {
     pub fn place(&self) -> Place {
         let (channel, minute) = (self.channel as usize, minute_of(self.scheduled_at));
         Place { channel, day: self.day, minute, cost: self.cost }
+    }
+
+    /// What is known of the attempt under way, of which something may have been known before.
+    pub fn know_attempt(&mut self, attempt: Attempt) {
+        if self.may_be_out() {
+            self.attempts.pop();
+        }
+        self.attempts.push(attempt);
+    }
+
+    /// Whether the attempt under way was, or may have been, taken by a provider.
+    pub fn may_be_out(&self) -> bool {
+        use MessageState::{Sent, Unknown};
+        self.attempts.last().is_some_and(|attempt| matches!(attempt.state, Sent | Unknown))
     }
 
     /// Whether it has an instant.

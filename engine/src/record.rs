@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::campaign::{Campaign, Rules, Tally};
 use crate::columns::Corrupt;
+use crate::deliveries::Delivery;
 use crate::engagement::HourlyCounts;
 use crate::kept_answers::{Binding, KeptPart};
 use crate::messages::Message;
@@ -34,10 +35,11 @@ pub enum Kind {
     BoundEvent,
     Binding,
     KeptPart,
+    Delivery,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Recipient,
         Kind::Message,
         Kind::Campaign,
@@ -47,6 +49,7 @@ impl Kind {
         Kind::BoundEvent,
         Kind::Binding,
         Kind::KeptPart,
+        Kind::Delivery,
     ];
 
     pub fn from_code(code: u8) -> Option<Kind> {
@@ -67,6 +70,8 @@ pub enum Record {
     BoundEvent(u128, Option<u64>),
     Binding(u128, Option<(i64, Binding)>),
     KeptPart(u128, Option<(i64, KeptPart)>),
+    /// By the message's index.
+    Delivery(u32, Delivery),
 }
 
 /// What delivery gets of a message: mostly the same as of the record before.
@@ -90,7 +95,7 @@ impl<'s> Writer<'s> {
         Writer { shard, content: None, bytes: Vec::new() }
     }
 
-    /// A thing that has an index: recipients, messages, campaigns, keys.
+    /// A thing that has an index: recipients, messages, campaigns, deliveries, keys.
     pub fn write_indexed(&mut self, kind: Kind, index: u32) -> Result<(), Corrupt> {
         let shard = self.shard;
         match kind {
@@ -104,6 +109,10 @@ impl<'s> Writer<'s> {
                 let Campaign { rules, tally, balances: _, engagement } = &shard.campaigns[index as usize];
                 self.write(kind, &(index, rules, tally, engagement))
             }
+            Kind::Delivery => match shard.deliveries.get(index) {
+                Some(delivery) => self.write(kind, &(index, delivery)),
+                None => Ok(()),
+            },
             _ => self.write(kind, &(index, shard.keys.text_or_empty(index))),
         }
     }
@@ -188,6 +197,7 @@ impl<'b> Reader<'b> {
             Kind::BoundEvent => self.pair(Record::BoundEvent)?,
             Kind::Binding => self.pair(Record::Binding)?,
             Kind::KeptPart => self.pair(Record::KeptPart)?,
+            Kind::Delivery => self.pair(Record::Delivery)?,
         }))
     }
 

@@ -45,6 +45,8 @@ impl Shard {
             campaign_index: _, // no campaign is put meanwhile,
             effects: _,        // and nothing written down,
             event_ids: _,      // no event is taken,
+            deliveries: _,     // no message claimed,
+            due: _,            // none waits that stays,
             kept_answers: _,   // and no answer is kept
         } = self;
         roster.note();

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::campaign::Campaign;
 use crate::columns::Corrupt;
 use crate::deduplicator::Entry;
+use crate::deliveries::{Deliveries, Delivery};
+use crate::due::Due;
 use crate::effects::{Effects, PageKey};
 use crate::kept_answers::{Binding, KeptPart};
 use crate::keys::Keys;
@@ -17,12 +19,14 @@ use crate::record::{Kind, Reader, Record};
 use crate::roster::{Recipient, Roster, Suppression};
 use crate::shard::Shard;
 use crate::shelf::Shelf;
+use crate::words::MessageState;
 
 /// What was read so far.
 #[derive(Debug, Default)]
 pub struct Restoring {
     recipients: Vec<Option<Recipient>>,
     messages: Vec<Option<Message>>,
+    deliveries: BTreeMap<u32, Delivery>,
     campaigns: Vec<Option<Campaign>>,
     keys: Vec<Option<Box<str>>>,
     traces: BTreeMap<u128, Vec<Suppression>>,
@@ -73,6 +77,9 @@ impl Restoring {
                 Record::Message(index, message) => {
                     put(&mut on(self, PageKey::of_index(Kind::Message, index))?.messages, index, message)?;
                 }
+                Record::Delivery(index, delivery) => {
+                    on(self, PageKey::of_index(Kind::Delivery, index))?.deliveries.insert(index, delivery);
+                }
                 Record::Campaign(index, campaign) => {
                     put(&mut on(self, PageKey::of_index(Kind::Campaign, index))?.campaigns, index, *campaign)?;
                 }
@@ -108,7 +115,15 @@ impl Restoring {
         let mut used = Vec::with_capacity(messages.len());
         let mut minutes: Vec<Vec<i64>> = vec![Vec::new(); campaigns.len()];
         let mut latest_messages: Vec<u32> = vec![u32::MAX; recipients.len()];
+        let deliveries = Deliveries::restored(self.deliveries);
+        if deliveries.entries().last_key_value().is_some_and(|(last, _)| *last as usize >= messages.len()) {
+            return Err(Corrupt("a delivery is of no message"));
+        }
+        let mut due = Due::default();
         for (index, message) in (0..).zip(&mut messages) {
+            if message.state == MessageState::Scheduled {
+                due.add(index);
+            }
             let whose = message.recipient as usize;
             let recipient = recipients.get_mut(whose).ok_or(Corrupt("a message is for nobody"))?;
             let campaign = campaigns.get_mut(message.campaign as usize);
@@ -126,7 +141,8 @@ impl Restoring {
                 recipient.latest_message = link_to(index);
                 if message.is_live() {
                     let counted = !campaign.rules.transactional;
-                    let &mut Message { scheduled_at: at, key, channel, .. } = message;
+                    let &mut Message { scheduled_at, key, channel, .. } = message;
+                    let at = deliveries.sent_at(index).unwrap_or(scheduled_at);
                     recipient.history.insert(Entry { at, message: index, key, channel, counted });
                 }
             }
@@ -141,6 +157,8 @@ impl Restoring {
         let mut shard = Shard {
             roster: Roster::restored(recipients, self.traces, empty.roster.secret()),
             messages: Messages::restored(incarnation, messages),
+            deliveries,
+            due,
             keys,
             campaigns: campaigns.into(),
             campaign_index,

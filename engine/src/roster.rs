@@ -198,6 +198,12 @@ impl Recipient {
             || self.suppressions().iter().any(|stop| stop.channel.is_none() && stop.holds(now))
     }
 
+    /// Whether nothing may go to this person on a channel.
+    pub fn refuses(&self, channel: Channel, now: i64) -> bool {
+        let stops = |stop: &Suppression| stop.channel == Some(channel) && stop.holds(now);
+        self.stopped(now) || self.profile.opt_out & channel.bit() != 0 || self.suppressions().iter().any(stops)
+    }
+
     /// The channels that this person can be reached on and does not refuse.
     pub fn reachable(&self, now: i64) -> ChannelMask {
         let stopped = self

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::campaign::{Campaign, Rules};
 use crate::deduplicator::Entry;
+use crate::deliveries::Deliveries;
+use crate::due::Due;
 use crate::effects::Effects;
 use crate::engagement::Decay;
 use crate::event_ids::EventIds;
@@ -25,6 +27,8 @@ use crate::zones::Zones;
 pub struct Shard {
     pub roster: Roster,
     pub messages: Messages,
+    pub deliveries: Deliveries,
+    pub(crate) due: Due,
     pub keys: Keys,
     pub campaigns: Undoable<Campaign>,
     pub zones: Arc<Zones>,
@@ -192,6 +196,9 @@ impl Shard {
         let counted = !rules.transactional;
         let &mut Message { recipient, scheduled_at: at, key, channel, .. } = message;
         self.roster.follow_mut(recipient).history.insert(Entry { at, message: index, key, channel, counted });
+        if self.before.is_none() {
+            self.due.add(index);
+        }
     }
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.

@@ -22,11 +22,13 @@ impl Shard {
         let Shard {
             roster,
             messages,
+            deliveries,
             keys,
             campaigns,
             event_ids,
             kept_answers,
             latest,
+            due: _,
             zones: _,
             decay: _,
             campaign_index: _,
@@ -35,7 +37,7 @@ impl Shard {
             effects: _,
         } = self;
         let mut digest = Xxh3Default::new();
-        (roster, messages, keys, campaigns, event_ids, kept_answers, latest).hash(&mut digest);
+        (roster, messages, deliveries, keys, campaigns, event_ids, kept_answers, latest).hash(&mut digest);
         digest.digest128()
     }
 }

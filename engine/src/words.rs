@@ -182,6 +182,16 @@ words! {
     EventStatus, EVENT_STATUSES { Applied = "applied", Seen = "seen", Unknown = "unknown" }
 }
 
+words! {
+    /// What a dispatcher says of an attempt.
+    DeliveryOutcome, DELIVERY_OUTCOMES {
+        Accepted = "accepted",
+        Rejected = "rejected",
+        Later = "later",
+        Unknown = "unknown",
+    }
+}
+
 /// The channels of a mask, in order.
 pub fn channels_of(mask: ChannelMask) -> impl Iterator<Item = Channel> {
     Channel::ALL.iter().copied().filter(move |channel| mask & channel.bit() != 0)

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::campaign::Limited;
 use crate::commitment::tests::{Columns, NOW, part, shard};
+use crate::deliveries::Note;
 use crate::restoring::Restoring;
 
 /// A disk: what groups left on it.
@@ -110,18 +111,24 @@ fn a_rehearsal_is_not_written() {
 fn an_erased_person_is_in_no_record_of_their_own_any_more() {
     let (mut shard, mut disk) = (watched(), Disk::default());
     decide(&mut shard, &["ana", "bo"], b"{\"dear\": \"ana\"}");
+    let note = Note { provider_id: Some("\"ana\"".into()), detail: Some("\"ana\" is away".into()) };
+    shard.deliveries.change(0, |delivery| delivery.notes.push(note));
     disk.write(&mut shard);
+    assert_eq!(disk.read().unwrap().deliveries.entries(), shard.deliveries.entries());
     assert!(shard.erase("ana", NOW));
     disk.write(&mut shard);
     let read = disk.read().unwrap();
     assert_eq!(read.state_hash(), shard.state_hash());
     assert!(read.roster.find_id("ana").is_none());
     assert!(!format!("{:?} {:?}", read.roster, read.messages).contains("\"ana\""));
+    assert!(!format!("{:?}", read.deliveries).contains("ana"));
 }
 
 #[test]
 fn what_is_missing_or_not_ours_is_refused() {
-    for (number, bytes) in [(9_i64 << 32, vec![]), (0, vec![200]), (1 << 32, vec![0, 0]), (-1, vec![])] {
+    for (number, bytes) in
+        [((Kind::ALL.len() as i64) << 32, vec![]), (0, vec![200]), (1 << 32, vec![0, 0]), (-1, vec![])]
+    {
         assert!(Restoring::default().page(number, 1, &bytes).is_err(), "{number}");
     }
     let mut restoring = Restoring::default();

@@ -2,6 +2,7 @@
 
 mod admission;
 mod amounts;
+mod dispatch;
 mod kept_answers;
 mod request;
 mod rules;
@@ -41,6 +42,7 @@ mod _core {
             ("MESSAGE_STATES", words::MESSAGE_STATES),
             ("EVENT_TYPES", words::EVENT_TYPES),
             ("EVENT_STATUSES", words::EVENT_STATUSES),
+            ("DELIVERY_OUTCOMES", words::DELIVERY_OUTCOMES),
         ] {
             module.add(name, pyo3::types::PyTuple::new(module.py(), texts)?)?;
         }

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::admission::Admission;
 use super::amounts::{Amount, Question, amounts, bucket_of, by_bucket};
+use super::dispatch::{ClaimedOutput, ReportInput, claimed_tuple, note_of, outcome_of, question_of};
 use super::kept_answers::{BegunOutput, ClaimInput, begun_tuple, claim_of, raised};
 use super::rules::RulesInput;
 use super::views::{message_dict, recipient_dict, tally_dict};
@@ -233,10 +234,7 @@ impl Shard {
             let event = Event { id, kind, message, value: *value, at: *at };
             match self.inner.apply_event(&event, now, self.default_quiet) {
                 Ok(status) => statuses.push(status as u8),
-                Err((campaign, needs)) => {
-                    let id = self.inner.campaigns[campaign as usize].rules.id.clone();
-                    return Ok((statuses, Some((id, amounts(needs.0)))));
-                }
+                Err(question) => return Ok((statuses, Some(question_of(&self.inner, question)))),
             }
         }
         Ok((statuses, None))
@@ -260,6 +258,47 @@ impl Shard {
         for (id, message) in events {
             self.inner.event_ids.unbind(&id, message_from_text(&message).unwrap_or_default());
         }
+    }
+
+    fn prepare_claims(&mut self, py: Python<'_>, now: i64, deduplicates: u8) {
+        py.detach(|| self.inner.prepare_claims(now, deduplicates));
+    }
+
+    fn claim<'py>(
+        &mut self,
+        py: Python<'py>,
+        room: [usize; CHANNEL_COUNT],
+        now: i64,
+        until: i64,
+        asks: bool,
+    ) -> (Vec<ClaimedOutput<'py>>, Option<Question>) {
+        let (claimed, question) = py.detach(|| self.inner.claim(room, now, until, asks, self.default_quiet));
+        let claimed = claimed.into_iter().map(|index| claimed_tuple(py, &self.inner, index)).collect();
+        (claimed, question.map(|question| question_of(&self.inner, question)))
+    }
+
+    fn start(&mut self, claims: Vec<(String, u32)>, now: i64) -> Vec<bool> {
+        let start = |(message, claim): &(String, u32)| {
+            self.find_message(message).is_some_and(|index| self.inner.start(index, *claim, now))
+        };
+        claims.iter().map(start).collect()
+    }
+
+    fn report(&mut self, reports: Vec<ReportInput>, now: i64) -> PyResult<(Vec<bool>, Option<Question>)> {
+        let mut counted = Vec::with_capacity(reports.len());
+        for (message, claim, outcome, later, provider_id, detail) in &reports {
+            let outcome = outcome_of(*outcome, *later)?;
+            let Some(index) = self.find_message(message) else {
+                counted.push(false);
+                continue;
+            };
+            let note = note_of(provider_id, detail);
+            match self.inner.report(index, *claim, &outcome, note, now, self.default_quiet) {
+                Ok(counts) => counted.push(counts),
+                Err(question) => return Ok((counted, Some(question_of(&self.inner, question)))),
+            }
+        }
+        Ok((counted, None))
     }
 
     fn begin<'py>(

@@ -23,13 +23,21 @@ pub(super) fn message_dict<'py>(py: Python<'py>, shard: &Shard, index: u32) -> P
     dict.set_item("state", message.state as u8)?;
     dict.set_item("channel", message.channel as u8)?;
     dict.set_item("scheduled_at", message.scheduled_at)?;
+    dict.set_item("sent_at", shard.deliveries.sent_at(index))?;
     dict.set_item("cost", message.cost)?;
     let chain: Vec<u8> = unpack_channels(message.chain).map(|channel| channel as u8).collect();
     dict.set_item("chain", PyList::new(py, chain)?)?;
     let attempts: Vec<_> = message
         .attempts
         .iter()
-        .map(|attempt| (attempt.channel as u8, attempt.state as u8, attempt.at, attempt.bounced))
+        .enumerate()
+        .map(|(place, attempt)| {
+            let note = shard.deliveries.note(index, place);
+            let provider_id = note.and_then(|note| note.provider_id.as_deref());
+            let detail = note.and_then(|note| note.detail.as_deref());
+            let detail = if attempt.bounced { Some("bounced") } else { detail };
+            (attempt.channel as u8, attempt.state as u8, attempt.at, provider_id, detail)
+        })
         .collect();
     dict.set_item("attempts", attempts)?;
     Ok(dict)

@@ -1,0 +1,84 @@
+//! Due: which messages wait, by channel and instant. All of it follows from the messages.
+//!
+//! Decisions only append. What was appended is sorted in when a dispatcher asks, and what does not wait any more, or
+//! not there, is dropped by whoever takes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::words::{CHANNEL_COUNT, Channel};
+
+#[derive(Debug, Default)]
+pub struct Due {
+    fresh: Vec<u32>,
+    /// (instant, message): of equal instants the one made first comes first.
+    waiting: [BTreeSet<(i64, u32)>; CHANNEL_COUNT],
+    /// Messages of campaigns that are not active, by campaign.
+    parked: BTreeMap<u32, Vec<u32>>,
+}
+
+impl Due {
+    /// A message waits now, or waits for another instant.
+    pub fn add(&mut self, message: u32) {
+        self.fresh.push(message);
+    }
+
+    /// Its campaign is not active now.
+    pub fn park(&mut self, campaign: u32, message: u32) {
+        self.parked.entry(campaign).or_default().push(message);
+    }
+
+    /// Sorts in what was added and what was parked by campaigns that are active again. `place` says on which channel and
+    /// for which instant a message waits, if it does.
+    pub fn sort_in(&mut self, is_active: impl Fn(u32) -> bool, place: impl Fn(u32) -> Option<(Channel, i64)>) {
+        let active: Vec<u32> = self.parked.keys().copied().filter(|campaign| is_active(*campaign)).collect();
+        for campaign in active {
+            self.fresh.append(&mut self.parked.remove(&campaign).unwrap_or_default());
+        }
+        for message in std::mem::take(&mut self.fresh) {
+            if let Some((channel, at)) = place(message) {
+                self.put(channel, at, message);
+            }
+        }
+    }
+
+    pub fn put(&mut self, channel: Channel, at: i64, message: u32) {
+        self.waiting[channel as usize].insert((at, message));
+    }
+
+    /// The first of those that wait on a channel for an instant up to `now`, and the instant.
+    pub fn take(&mut self, channel: Channel, now: i64) -> Option<(i64, u32)> {
+        let waiting = &mut self.waiting[channel as usize];
+        let first = *waiting.first().filter(|(at, _)| *at <= now)?;
+        waiting.remove(&first);
+        Some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_comes_first_and_each_once() {
+        let mut due = Due::default();
+        for message in [4, 1, 2, 4, 3, 5] {
+            due.add(message);
+        }
+        due.sort_in(|_| true, |message| (message != 3).then_some((Channel::Sms, 20 / i64::from(message))));
+        assert_eq!(due.take(Channel::Email, 100), None);
+        assert_eq!(due.take(Channel::Sms, 3), None);
+        let mut taken = || due.take(Channel::Sms, 20);
+        assert_eq!([taken(), taken(), taken()], [Some((4, 5)), Some((5, 4)), Some((10, 2))]);
+        assert_eq!([taken(), taken()], [Some((20, 1)), None]);
+    }
+
+    #[test]
+    fn what_is_parked_comes_back_with_its_campaign() {
+        let mut due = Due::default();
+        due.park(7, 1);
+        due.sort_in(|_| false, |_| Some((Channel::Email, 0)));
+        assert_eq!(due.take(Channel::Email, 0), None);
+        due.sort_in(|campaign| campaign == 7, |_| Some((Channel::Email, 0)));
+        assert_eq!(due.take(Channel::Email, 0), Some((0, 1)));
+    }
+}

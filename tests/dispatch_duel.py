@@ -1,0 +1,85 @@
+"""A duel that also dispatches: what is due is claimed, started and reported on, by the book and against it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any
+
+from engine.delivery import Claimed, Report
+from tests.duel import Duel
+from tests.reference_rules import CHANNELS, HOUR, MINUTE
+
+EVERYTHING = 10**6
+CLAIMED = ("claim", "attempt", "channel", "recipient_id", "campaign_id", "address", "scheduled_at")
+LASTS = (1, 30, 10 * MINUTE, 10 * MINUTE, HOUR)
+OUTCOMES = ("accepted", "accepted", "accepted", "rejected", "later", "unknown")
+WAITS = (-1, 0, 30, MINUTE, HOUR, 25 * HOUR)
+
+
+class DispatchDuel(Duel):
+    """The system is in process, with the calls of `engine.Engine`."""
+
+    dispatches = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.claims: deque[tuple[str, int]] = deque(maxlen=60)  # the model's message id, and the number
+        self.dispatched: Counter[str] = Counter()
+
+    def step(self, size_max: int) -> None:
+        if self.dispatches and self.choices.chance(20):
+            self.move_time()
+            self.dispatch()
+        else:
+            super().step(size_max)
+
+    def dispatch(self) -> None:
+        kind = self.choices.integer(0, 9)
+        if kind < 5 or not self.claims:
+            self.claim()
+        elif kind < 7:
+            self.start()
+        else:
+            self.report()
+
+    def claim(self) -> None:
+        """On one shard of a few only: of several, each has all of the room."""
+        alone = len(self.system.engine.shards) == 1
+        most = self.choices.pick((EVERYTHING, EVERYTHING, 3)) if alone else EVERYTHING
+        room = {channel: most for channel in CHANNELS if self.choices.chance(85)}
+        until = self.now + self.choices.pick(LASTS)
+        deduplicates = self.choices.pick((frozenset(), frozenset({"email", "sms"})))
+        expected, given = self.ask("claim", room, self.now, until, deduplicates)
+        theirs = {claimed.message_id: claimed for claimed in given}
+        wanted = [self.theirs[claimed["message_id"]] for claimed in expected]
+        self.same("claimed", *((wanted, [*theirs]) if alone else (sorted(wanted), sorted(theirs))))
+        for ours in expected:
+            claimed: Claimed = theirs[self.theirs[ours["message_id"]]]
+            self.same("claim", [ours[name] for name in CLAIMED], [getattr(claimed, name) for name in CLAIMED])
+            self.claims.append((ours["message_id"], ours["claim"]))
+        self.dispatched["claimed"] += len(expected)
+        self.note_moves()
+
+    def start(self) -> None:
+        """Mostly those that were claimed last."""
+        for message_id, claim in self.some_claims():
+            theirs = ([(self.theirs[message_id], claim)], self.now)
+            expected, given = self.ask("start", message_id, claim, self.now, theirs=theirs)
+            self.same("started", [expected], given, (message_id, claim))
+            self.dispatched["started"] += expected
+
+    def report(self) -> None:
+        for message_id, claim in self.some_claims():
+            said = {"outcome": self.choices.pick(OUTCOMES), "later": self.now + self.choices.pick(WAITS)}
+            said |= {"provider_id": self.choices.pick((None, "p-1")), "detail": self.choices.pick((None, "full"))}
+            theirs = ([Report(self.theirs[message_id], claim, **said)], self.now)
+            expected, given = self.ask("report", message_id, claim, said, self.now, theirs=theirs)
+            self.same("counted", [expected], given, (message_id, claim, said))
+            self.dispatched[f"reported {said['outcome']}"] += expected
+        self.note_moves()
+
+    def some_claims(self) -> list[tuple[str, int]]:
+        return [self.choices.pick(self.claims) for _ in range(self.choices.integer(1, 12))]
+
+    def note_moves(self) -> None:
+        """Messages went on to other channels and instants."""

@@ -1,0 +1,311 @@
+"""Claims, starts and reports: by the model in duels that dispatch most of the time, and rule by rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import Engine
+from engine.config import load_settings
+from engine.delivery import Claimed
+from engine.errors import Conflict, ShardUnavailable
+from tests.audited_duel import AuditedDuel
+from tests.engine_in_process import EngineInProcess
+from tests.reference_rules import DAY, HOUR, MINUTE, rfc
+from tests.strategies import Dice
+
+NOW = 1_772_442_000  # 2026-03-02T09:00:00Z, a Monday
+ROOM = {"email": 100, "sms": 100}
+NOBODY = frozenset[str]()
+EMAIL = frozenset({"email"})
+LASTS = 10 * MINUTE
+
+
+class DispatcherDuel(AuditedDuel):
+    """Every other command is a dispatcher's."""
+
+    def step(self, size_max: int) -> None:
+        if self.choices.chance(50):
+            self.dispatch()
+            self.audit()
+            self.write_down()
+        else:
+            super().step(size_max)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_dispatchers_get_what_the_model_says(shards: int) -> None:
+    """All that can be said was said, and counted; and once in a while it did not."""
+    dispatched = set[str]()
+    for seed in range(6):
+        print(f"seed {seed}")
+        settings = load_settings(environment={})
+        system, table = EngineInProcess(shards, settings), msgspec.to_builtins(settings)
+        duel = DispatcherDuel(system, table, Dice(seed), people=30, campaigns=5)
+        duel.scarce = duel.queues = shards == 1
+        for _ in range(150):
+            duel.step(size_max=20)
+        duel.read_all()
+        dispatched |= {what for what, count in duel.dispatched.items() if count}
+        states = {message.state for message in duel.model.messages.values()}
+        dispatched |= states
+    outcomes = {"claimed", "started", *(f"reported {said}" for said in ("accepted", "rejected", "later", "unknown"))}
+    assert dispatched >= outcomes | {"sent", "delivered", "failed", "unknown", "cancelled", "expired"}
+
+
+class Sent:
+    """One engine with one message of one person, due now."""
+
+    def __init__(self, channel: str = "email", **campaign: Any) -> None:
+        self.engine = Engine()
+        self.engine.put_campaign({"id": "c", "urgency": "high", **campaign})
+        self.now = NOW
+        person = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+15550001"}}
+        request = {"campaign_id": "c", "recipient": person, "content": {"text": "Hello"}, "channels": [channel]}
+        self.message_id = self.engine.send(request, NOW)["message_id"]
+
+    def claim(self, lasts: int = LASTS, deduplicates: frozenset[str] = NOBODY) -> list[Claimed]:
+        return self.engine.claim(ROOM, self.now, self.now + lasts, deduplicates)
+
+    def start(self, claimed: Claimed) -> bool:
+        return self.engine.start([claimed.key], self.now)[0]
+
+    def report(self, claimed: Claimed, outcome: Any, **said: Any) -> bool:
+        return self.engine.report([claimed.report(outcome, **said)], self.now)[0]
+
+    def to_eva(self) -> list[Claimed]:
+        """Claims another message, which may go by e-mail and then by text, and comes first; and the rest."""
+        person = {"id": "eva", "contacts": {"email": "eva@example.com", "sms": "+15550002"}}
+        self.message_id = self.engine.send({"campaign_id": "c", "recipient": person}, NOW)["message_id"]
+        return sorted(self.claim(), key=lambda claimed: claimed.recipient_id != "eva")
+
+    @property
+    def message(self) -> dict[str, Any]:
+        shown = self.engine.message(self.message_id)
+        assert shown is not None
+        return shown
+
+
+def test_what_is_due_is_claimed_once_started_and_sent() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    assert claimed._replace(message_id="") == (
+        *("", 1, 0, "email", "ana", "c", "ana@example.com"),
+        *(b'{"text":"Hello"}', NOW),
+    )
+    assert sent.claim() == []
+    assert sent.message["state"] == "claimed"
+    assert sent.start(claimed)
+    sent.now += 5
+    assert sent.report(claimed, "accepted", provider_id="p-7")
+    assert not sent.report(claimed, "accepted", provider_id="p-8")
+    message = sent.message
+    assert (message["state"], message["sent_at"]) == ("sent", rfc(NOW + 5))
+    assert message["attempts"] == [
+        {"channel": "email", "state": "sent", "at": rfc(NOW + 5), "provider_id": "p-7", "detail": None}
+    ]
+    sent.engine.events({"events": [{"id": "e", "type": "delivered", "message_id": sent.message_id}]}, NOW + 60)
+    assert [(a["state"], a["provider_id"]) for a in sent.message["attempts"]] == [("delivered", "p-7")]
+
+
+def test_a_claim_that_ends_without_a_start_is_nothing() -> None:
+    sent = Sent()
+    (first,) = sent.claim(lasts=30)
+    sent.now += 30
+    assert not sent.start(first)
+    (second,) = sent.claim()
+    assert (second.claim, second.attempt) == (2, 0)
+    assert not sent.start(first)
+    assert not sent.report(first, "accepted")
+    assert sent.start(second)
+
+
+@pytest.mark.parametrize("deduplicates", [NOBODY, EMAIL])
+def test_what_was_started_and_not_reported_goes_again_only_where_the_provider_knows_it(
+    deduplicates: frozenset[str],
+) -> None:
+    sent = Sent()
+    (first,) = sent.claim(lasts=30)
+    assert sent.start(first)
+    sent.now += 30
+    again = sent.claim(deduplicates=deduplicates)
+    assert sent.message["attempts"][0]["detail"] == "no report came"
+    if deduplicates:
+        assert [(claimed.message_id, claimed.attempt) for claimed in again] == [(first.message_id, first.attempt)]
+        assert not sent.report(first, "accepted")
+        assert sent.report(again[0], "accepted")
+    else:
+        assert again == []
+        assert sent.message["state"] == "unknown"
+        assert sent.report(first, "accepted")  # late, and definite
+    assert sent.message["state"] == "sent"
+    assert len(sent.message["attempts"]) == 1
+
+
+def test_what_may_be_out_is_never_cancelled_nor_sent_elsewhere() -> None:
+    """Not even where the provider would know it again."""
+    sent = Sent()
+    (claimed,) = sent.claim(lasts=30)
+    assert sent.start(claimed)
+    sent.now += 30
+    person = {"contacts": {"sms": "+15550001"}}
+    sent.engine.put_recipient("ana", person, sent.now)
+    assert sent.claim(deduplicates=EMAIL) == []
+    with pytest.raises(Conflict):
+        sent.engine.cancel(sent.message_id)
+    sent.now += 2 * DAY
+    assert sent.claim(deduplicates=EMAIL) == []
+    assert sent.message["state"] == "unknown"
+
+
+def test_an_hour_may_pass_between_claim_and_start_but_no_more() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim(lasts=2 * HOUR)
+    sent.now += HOUR
+    assert not sent.start(claimed)
+    assert sent.message["state"] == "scheduled"
+
+
+def test_an_event_may_be_faster_than_the_report() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    assert sent.start(claimed)
+    sent.engine.events({"events": [{"id": "e", "type": "delivered", "message_id": sent.message_id}]}, sent.now)
+    sent.now += 1
+    assert sent.report(claimed, "accepted", provider_id="p-7")
+    message = sent.message
+    assert (message["state"], message["sent_at"]) == ("delivered", rfc(NOW + 1))
+    assert [(a["state"], a["provider_id"]) for a in message["attempts"]] == [("delivered", "p-7")]
+    assert sent.engine.status("c", sent.now)["budget"]["spent"] == message["cost"] == "0.001"
+
+
+def test_bad_news_of_an_attempt_that_failed_already_is_not_the_next_one_s() -> None:
+    sent = Sent(channels={"priority": {"email": 1, "sms": 2}})
+    (claimed, *_) = claims = sent.to_eva()
+    assert sent.report(claimed, "rejected")
+    (sms,) = (claimed for claimed in sent.claim() if claimed not in claims)
+    assert sent.start(sms)
+    sent.engine.events({"events": [{"id": "e", "type": "bounced", "message_id": sent.message_id}]}, sent.now)
+    assert (sent.message["state"], sent.message["channel"]) == ("claimed", "sms")
+    shown = sent.engine.recipient("eva", sent.now)
+    assert shown is not None
+    assert [stop["channel"] for stop in shown["suppressions"]] == ["email"]
+    assert sent.report(sms, "accepted")
+
+
+def test_without_the_ledger_what_does_not_need_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Sent(budget={"total": "1.00"}, limits={"daily_messages": 9})
+    sent.engine.put_campaign({"id": "free", "urgency": "high"})
+    eva = {"id": "eva", "contacts": {"email": "eva@example.com"}}
+    sent.now += DAY  # the first message's place is another day's now
+    sent.engine.send({"campaign_id": "free", "recipient": eva}, sent.now)
+
+    def away(*_: object) -> None:
+        raise ShardUnavailable("The ledger does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sent.engine.shards[0].budget_manager, "acquire", away)
+        assert [claimed.recipient_id for claimed in sent.claim()] == ["eva"]
+        assert sent.message["state"] == "scheduled"
+    assert sent.claim() == []
+    assert [claimed.recipient_id for claimed in sent.claim()] == ["ana"]
+
+
+def test_a_start_is_state() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    before = sent.engine.state_hashes()
+    assert sent.start(claimed)
+    assert sent.engine.state_hashes() != before
+
+
+def test_a_pause_stops_what_is_claimed_and_a_resumption_goes_on() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    sent.engine.pause("c")
+    assert not sent.start(claimed)
+    assert sent.claim() == []
+    assert sent.message["state"] == "scheduled"
+    sent.engine.resume("c")
+    assert [claimed.claim for claimed in sent.claim()] == [2]
+
+
+def test_who_opts_out_while_it_is_claimed_gets_nothing() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    sent.engine.put_recipient("ana", {"preferences": {"opt_out": ["email"]}}, sent.now)
+    assert not sent.start(claimed)
+    assert sent.message["state"] == "cancelled"
+    assert sent.claim() == []
+
+
+def test_who_is_erased_while_it_is_claimed_gets_nothing() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim(lasts=30)
+    assert sent.engine.erase("ana", sent.now)
+    assert not sent.start(claimed)
+    sent.now += 30
+    assert sent.claim() == []
+    assert sent.engine.status("c", sent.now)["messages"]["expired"] == 1
+
+
+def test_a_late_message_goes_through_quiet_hours_again() -> None:
+    """At night an e-mail may go, a text may not."""
+    for channel, at in (("email", NOW + 13 * HOUR), ("sms", NOW + 23 * HOUR)):
+        sent = Sent(channel=channel)
+        sent.now = NOW + 13 * HOUR  # 22:00
+        assert sent.claim() == []  # it is looked at again
+        assert sent.message["scheduled_at"] == rfc(at)
+        assert len(sent.claim()) == (channel == "email")
+
+
+def test_a_late_message_that_may_not_go_any_more_expires() -> None:
+    sent = Sent(limits={"daily_cap": 1})
+    sent.engine.put_campaign({"id": "other", "urgency": "high", "limits": {"daily_cap": 9}})
+    other = {"campaign_id": "other", "recipient": {"id": "ana"}, "channels": ["sms"]}
+    assert sent.engine.send(other, NOW + HOUR)["status"] == "scheduled"
+    sent.now = NOW + HOUR
+    claimed = sent.claim()
+    assert [c.campaign_id for c in claimed] == ["other"]
+    assert sent.message["state"] == "expired"
+
+
+def test_what_waits_when_its_campaign_ends_expires_and_costs_nothing() -> None:
+    sent = Sent(ends_at=rfc(NOW + DAY), starts_at=rfc(NOW - DAY))
+    sent.now = NOW + DAY
+    assert sent.claim() == []
+    assert sent.message["state"] == "expired"
+    assert sent.engine.status("c", sent.now)["budget"]["committed"] == "0.00"
+
+
+def test_a_rejection_takes_the_next_channel_and_gives_the_cost_back() -> None:
+    sent = Sent(costs={"email": "1.00", "sms": "2.00"}, channels={"priority": {"email": 1, "sms": 2}})
+    claimed, *_ = sent.to_eva()
+    assert sent.report(claimed, "rejected", detail="no such mailbox")
+    message = sent.message
+    assert (message["state"], message["channel"], message["cost"]) == ("scheduled", "sms", "2.00")
+    assert [(a["state"], a["detail"]) for a in message["attempts"]] == [("failed", "no such mailbox")]
+
+
+def test_a_later_that_was_asked_for_is_kept() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    assert sent.report(claimed, "later", later=NOW + 300)
+    sent.now = NOW + 299
+    assert sent.claim() == []
+    sent.now = NOW + 300
+    assert sent.claim() == []  # it is looked at again
+    assert [claimed.attempt for claimed in sent.claim()] == [0]
+
+
+def test_the_room_of_a_channel_is_kept_and_those_due_first_come_first() -> None:
+    engine = Engine()
+    engine.put_campaign({"id": "c", "urgency": "high"})
+    people = [{"id": f"p{n}", "contacts": {"email": f"p{n}@example.com"}} for n in range(5)]
+    for minute, person in enumerate(people):
+        engine.send({"campaign_id": "c", "recipient": person}, NOW + minute * MINUTE)
+    now = NOW + 5 * MINUTE
+    got = [[c.recipient_id for c in engine.claim({"email": 2}, now, now + LASTS, NOBODY)] for _ in range(4)]
+    assert got == [["p0", "p1"], ["p2", "p3"], ["p4"], []]

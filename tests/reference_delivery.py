@@ -1,0 +1,147 @@
+"""What dispatchers do in the reference model: claims, starts, reports. The judge's third part."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace as Record
+
+from tests.reference_rules import CHANNELS, HOUR
+
+LATE = HOUR
+
+
+def may_be_out(m: Record) -> bool:
+    """Whether a provider has, or may have, the attempt under way."""
+    return bool(m.attempts) and m.attempts[-1]["state"] in ("sent", "unknown")
+
+
+class Deliveries:
+    """The calls of `tests.reference.Reference` that are about delivery; the state and the rules are its own."""
+
+    def claim(self, room: dict, now: int, until: int, deduplicates: frozenset) -> list[dict]:
+        self.end_claims(now, deduplicates)
+        self.expire(now)
+        if until <= now:
+            return []
+        due = [m for m in self.messages.values() if self.waits(m) and self.due_at(m) <= now]
+        due = [m for m in due if self.state(self.campaigns[m.campaign], now) == "active"]
+        claimed, left = [], dict(room)
+        for m in sorted(due, key=lambda m: (CHANNELS.index(m.channel), self.due_at(m))):
+            channel = m.channel
+            if left.get(channel, 0) == 0:
+                continue
+            if not self.reaches(m, now) or self.is_late(m, now):
+                self.look_again(m, now)  # Open: where it may go now, it goes with the next claim.
+                continue
+            m.state, m.claims, m.claim = "claimed", m.claims + 1, Record(until=until, started=False)
+            left[channel] -= 1
+            claimed.append(
+                {
+                    "message_id": m.id,
+                    "claim": m.claims,
+                    "attempt": len(m.attempts) - may_be_out(m),
+                    "channel": channel,
+                    "recipient_id": m.person,
+                    "campaign_id": m.campaign,
+                    "address": self.people[m.person].profile["contacts"][channel],
+                    "scheduled_at": m.at,
+                }
+            )
+        return claimed
+
+    def waits(self, m: Record) -> bool:
+        return m.state == "scheduled" or (m.state == "unknown" and m.again)
+
+    def due_at(self, m: Record) -> int:
+        return m.at if m.not_before is None else max(m.at, m.not_before)
+
+    def is_late(self, m: Record, now: int) -> bool:
+        return not may_be_out(m) and (m.not_before is not None or now >= m.at + LATE)
+
+    def end_claims(self, now: int, deduplicates: frozenset) -> None:
+        """A claim that is over: what was not started waits again; what was may have been sent."""
+        for m in self.messages.values():
+            if m.state != "claimed" or m.claim.until > now:
+                continue
+            if m.claim.started:
+                m.state, m.again, m.claim = "unknown", m.channel in deduplicates, None
+                self.know(m, "unknown", now, {"provider_id": None, "detail": "no report came"})
+            elif m.person is None and not may_be_out(m):  # Open: nobody is left to send it to.
+                self.end(m, "expired")
+            else:
+                self.wait_again(m, now)
+
+    def wait_again(self, m: Record, now: int) -> None:
+        """A claim is nothing; but who refused the channel meanwhile gets nothing that waits."""
+        m.claim = None
+        if may_be_out(m):
+            m.state, m.again = "unknown", True
+            return
+        m.state, person = "scheduled", self.people[m.person]
+        self.cancel_waiting(person, self.suppressed(person, now) | self.opted_out(person))
+
+    def expire(self, now: int) -> None:
+        for m in self.messages.values():
+            if m.state == "scheduled" and self.campaigns[m.campaign].ends_at <= now:
+                self.end(m, "expired")
+
+    def reaches(self, m: Record, now: int) -> bool:
+        if m.person is None:
+            return False
+        person, allowed = self.people[m.person], self.campaigns[m.campaign].allowed
+        stopped = self.suppressed(person, now) | self.opted_out(person)
+        return not stopped & {"all", m.channel} and m.channel in allowed & person.profile.get("contacts", {}).keys()
+
+    def look_again(self, m: Record, now: int) -> None:
+        """Suppression, caps, quiet hours and budget again, on its own channel first."""
+        if may_be_out(m):
+            m.again = False
+        else:
+            self.go_on(m, [m.channel, *m.chain], now, otherwise="expired")
+
+    def start(self, message_id: str, claim: int, now: int) -> bool:
+        m = self.find_message(message_id)
+        if m is None or m.state != "claimed" or m.claims != claim or now >= m.claim.until:
+            return False
+        is_active = self.state(self.campaigns[m.campaign], now) == "active"
+        if not is_active or not self.reaches(m, now) or self.is_late(m, now):
+            self.wait_again(m, now)
+            return False
+        m.claim.started = True
+        return True
+
+    def report(self, message_id: str, claim: int, said: dict, now: int) -> bool:
+        m, outcome = self.find_message(message_id), said["outcome"]
+        if m is None or m.claims != claim or not self.counts(m, outcome):
+            return False
+        m.claim, note = None, {"provider_id": said["provider_id"], "detail": said["detail"]}
+        if outcome == "accepted":
+            if m.state == "delivered":  # an event was faster
+                m.attempts[-1] |= note
+            else:
+                m.state = "sent"
+                self.know(m, "sent", now, note)
+            m.sent_at, m.again = now, False
+        elif outcome == "unknown":
+            m.state = "unknown"
+            self.know(m, "unknown", now, note)
+        elif outcome == "later":
+            m.not_before = max(said["later"], now + 1)
+            self.wait_again(m, now)
+        else:
+            self.know(m, "failed", now, note)
+            self.fall_back(m, now)
+        return True
+
+    def counts(self, m: Record, outcome: str) -> bool:
+        """What a claim that is over brings counts where it is definite and nobody claimed the message since."""
+        if m.state == "unknown":
+            return outcome in ("accepted", "rejected")
+        if m.state == "delivered":
+            return outcome == "accepted" and m.sent_at is None
+        return m.state == "claimed" and m.claim is not None
+
+    def know(self, m: Record, state: str, at: int, note: dict | None = None) -> None:
+        """What is known of the attempt under way, of which something may have been known before."""
+        before = m.attempts.pop() if may_be_out(m) else {}
+        note = note or {name: before.get(name) for name in ("provider_id", "detail")}
+        m.attempts.append({"channel": m.channel, "state": state, "at": at, **note})
