@@ -68,6 +68,7 @@ impl Shard {
         self.expire(now);
         let mut due = std::mem::take(&mut self.due);
         due.sort_in(
+            self.messages.len() as u32,
             |campaign| self.campaigns[campaign as usize].rules.active(now),
             |index| self.due_at(index).map(|at| (self.messages.get(index).channel, at)),
         );

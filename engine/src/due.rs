@@ -1,7 +1,7 @@
 //! Due: which messages wait, by channel and instant. All of it follows from the messages.
 //!
-//! Decisions only append. What was appended is sorted in when a dispatcher asks, and what does not wait any more, or
-//! not there, is dropped by whoever takes it.
+//! Decisions do nothing for it. What they made since, and what waits for another instant now, is sorted in when a
+//! dispatcher asks; what does not wait any more, or not there, is dropped by whoever takes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +9,9 @@ use crate::words::{CHANNEL_COUNT, Channel};
 
 #[derive(Debug, Default)]
 pub struct Due {
+    /// How many messages were sorted in when they were new.
+    seen: u32,
+    /// Those of them that wait anew.
     fresh: Vec<u32>,
     /// (instant, message): of equal instants the one made first comes first.
     waiting: [BTreeSet<(i64, u32)>; CHANNEL_COUNT],
@@ -17,7 +20,7 @@ pub struct Due {
 }
 
 impl Due {
-    /// A message waits now, or waits for another instant.
+    /// A message waits again, or for another instant. New ones need no word.
     pub fn add(&mut self, message: u32) {
         self.fresh.push(message);
     }
@@ -27,14 +30,21 @@ impl Due {
         self.parked.entry(campaign).or_default().push(message);
     }
 
-    /// Sorts in what was added and what was parked by campaigns that are active again. `place` says on which channel and
-    /// for which instant a message waits, if it does.
-    pub fn sort_in(&mut self, is_active: impl Fn(u32) -> bool, place: impl Fn(u32) -> Option<(Channel, i64)>) {
+    /// Sorts in what is new of so many messages, what was added, and what was parked by campaigns that are active again.
+    /// `place` says on which channel and for which instant a message waits, if it does.
+    pub fn sort_in(
+        &mut self,
+        messages: u32,
+        is_active: impl Fn(u32) -> bool,
+        place: impl Fn(u32) -> Option<(Channel, i64)>,
+    ) {
         let active: Vec<u32> = self.parked.keys().copied().filter(|campaign| is_active(*campaign)).collect();
         for campaign in active {
             self.fresh.append(&mut self.parked.remove(&campaign).unwrap_or_default());
         }
-        for message in std::mem::take(&mut self.fresh) {
+        let new = self.seen..messages;
+        self.seen = messages;
+        for message in std::mem::take(&mut self.fresh).into_iter().chain(new) {
             if let Some((channel, at)) = place(message) {
                 self.put(channel, at, message);
             }
@@ -61,10 +71,10 @@ mod tests {
     #[test]
     fn the_earliest_comes_first_and_each_once() {
         let mut due = Due::default();
-        for message in [4, 1, 2, 4, 3, 5] {
-            due.add(message);
-        }
-        due.sort_in(|_| true, |message| (message != 3).then_some((Channel::Sms, 20 / i64::from(message))));
+        let place = |message| [1, 2, 4, 5].contains(&message).then(|| (Channel::Sms, 20 / i64::from(message)));
+        due.sort_in(5, |_| true, place);
+        due.add(4);
+        due.sort_in(6, |_| true, place);
         assert_eq!(due.take(Channel::Email, 100), None);
         assert_eq!(due.take(Channel::Sms, 3), None);
         let mut taken = || due.take(Channel::Sms, 20);
@@ -76,9 +86,9 @@ mod tests {
     fn what_is_parked_comes_back_with_its_campaign() {
         let mut due = Due::default();
         due.park(7, 1);
-        due.sort_in(|_| false, |_| Some((Channel::Email, 0)));
+        due.sort_in(0, |_| false, |_| Some((Channel::Email, 0)));
         assert_eq!(due.take(Channel::Email, 0), None);
-        due.sort_in(|campaign| campaign == 7, |_| Some((Channel::Email, 0)));
+        due.sort_in(0, |campaign| campaign == 7, |_| Some((Channel::Email, 0)));
         assert_eq!(due.take(Channel::Email, 0), Some((0, 1)));
     }
 }

@@ -114,5 +114,6 @@ impl Shard {
         message.offset_minutes = slot.offset_minutes;
         message.cost = campaign.rules.costs[channel as usize];
         self.begin(index);
+        self.due.add(index);
     }
 }

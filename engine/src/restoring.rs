@@ -10,7 +10,6 @@ use crate::campaign::Campaign;
 use crate::columns::Corrupt;
 use crate::deduplicator::Entry;
 use crate::deliveries::{Deliveries, Delivery};
-use crate::due::Due;
 use crate::effects::{Effects, PageKey};
 use crate::kept_answers::{Binding, KeptPart};
 use crate::keys::Keys;
@@ -19,7 +18,6 @@ use crate::record::{Kind, Reader, Record};
 use crate::roster::{Recipient, Roster, Suppression};
 use crate::shard::Shard;
 use crate::shelf::Shelf;
-use crate::words::MessageState;
 
 /// What was read so far.
 #[derive(Debug, Default)]
@@ -119,11 +117,7 @@ impl Restoring {
         if deliveries.entries().last_key_value().is_some_and(|(last, _)| *last as usize >= messages.len()) {
             return Err(Corrupt("a delivery is of no message"));
         }
-        let mut due = Due::default();
         for (index, message) in (0..).zip(&mut messages) {
-            if message.state == MessageState::Scheduled {
-                due.add(index);
-            }
             let whose = message.recipient as usize;
             let recipient = recipients.get_mut(whose).ok_or(Corrupt("a message is for nobody"))?;
             let campaign = campaigns.get_mut(message.campaign as usize);
@@ -158,7 +152,6 @@ impl Restoring {
             roster: Roster::restored(recipients, self.traces, empty.roster.secret()),
             messages: Messages::restored(incarnation, messages),
             deliveries,
-            due,
             keys,
             campaigns: campaigns.into(),
             campaign_index,

@@ -196,9 +196,6 @@ impl Shard {
         let counted = !rules.transactional;
         let &mut Message { recipient, scheduled_at: at, key, channel, .. } = message;
         self.roster.follow_mut(recipient).history.insert(Entry { at, message: index, key, channel, counted });
-        if self.before.is_none() {
-            self.due.add(index);
-        }
     }
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.
