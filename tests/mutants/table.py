@@ -6,7 +6,7 @@ one of them must fail by an assertion.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from tests.mutants.mutant import Mutant
 
 DUELS = "tests/engine/test_against_reference.py"
 CAPS = "tests/engine/test_caps_exact.py"
@@ -20,14 +20,6 @@ GROUPS = "tests/actors/test_group_commit.py"
 STATE_FILE = "tests/actors/test_state_file.py"
 STATE_WRITER = "tests/actors/test_state_writer.py"
 LEASES = "tests/faults/test_leases.py"
-
-
-class Mutant(NamedTuple):
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
 
 
 MUTANTS = (

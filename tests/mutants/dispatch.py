@@ -1,0 +1,82 @@
+"""Faults in the rules of delivery; see `tests.mutants.table`."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+DISPATCH = ("tests/engine/test_dispatch.py",)
+FILE = "engine/src/dispatch.rs"
+
+MUTANTS = (
+    Mutant(
+        "dispatch: what was started waits as if it had not been",
+        FILE,
+        "} else if claim.is_some_and(|claim| claim.started) {",
+        "} else if claim.is_some_and(|claim| claim.started && claim.until == i64::MIN) {",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: a claim may be started when it is over",
+        FILE,
+        ".filter(|held| now < held.until);",
+        ".filter(|held| now <= held.until);",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: an earlier claim counts",
+        "engine/src/deliveries.rs",
+        "self.get(message).filter(|delivery| delivery.claims == number)?.claim",
+        "self.get(message).filter(|delivery| delivery.claims >= number)?.claim",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: a pause does not hold what is claimed",
+        FILE,
+        "if !is_active || !self.reaches(index, now)",
+        "if is_active && !self.reaches(index, now)",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: what may be out is tried elsewhere",
+        FILE,
+        "        if message.may_be_out() {\n            self.deliveries.change(index, |delivery| delivery.again = false);\n"
+        "            return Standing::Moved;\n        }\n",
+        "",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: a late message goes as it is",
+        FILE,
+        "now >= message.scheduled_at.saturating_add(LATE_S)",
+        "now > message.scheduled_at.saturating_add(LATE_S)",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: caps count when it was scheduled",
+        FILE,
+        "history.insert(Entry { at: now, message: index, key, channel, counted });",
+        "history.insert(Entry { at: self.messages.get(index).scheduled_at, message: index, key, channel, counted });",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: who refuses meanwhile gets it all the same",
+        FILE,
+        "            if refused {\n",
+        "            if refused && now == i64::MIN {\n",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: bad news of the attempt before ends the next",
+        "engine/src/events.rs",
+        "last.filter(|_| is_dispatched && goes_on)",
+        "last.filter(|_| is_dispatched && goes_on && message.channel == Channel::Twitter)",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: a claim is not written down",
+        "engine/src/deliveries.rs",
+        "        self.touched.touch(message as usize);\n",
+        "",
+        DISPATCH,
+    ),
+)
