@@ -39,7 +39,8 @@ MUTANTS = (
     Mutant(
         "dispatch: what may be out is tried elsewhere",
         FILE,
-        "        if message.may_be_out() {\n            self.deliveries.change(index, |delivery| delivery.again = false);\n"
+        "        if message.may_be_out() {\n"
+        "            self.deliveries.change(index, |delivery| delivery.again = false);\n"
         "            return Standing::Moved;\n        }\n",
         "",
         DISPATCH,

@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         "quiet hours hold e-mail",
         "kernels/send_time.py",
-        "out_instant[EMAIL] = _first_permitted(clock, _for_email(permission), minute)",
-        "out_instant[EMAIL] = _first_permitted(clock, permission, minute)",
+        "out_instant[i, EMAIL] = _first_permitted(clock, _for_email(permission), minute)",
+        "out_instant[i, EMAIL] = _first_permitted(clock, permission, minute)",
         (ZONES,),
     ),
     Mutant(
@@ -207,15 +207,15 @@ MUTANTS = (
     Mutant(
         "the daily budget is of days of UTC",
         "kernels/send_time.py",
-        "out_day[i, channel] = (instant + offset_at(campaign_clock, instant)) // _DAY",
-        "out_day[i, channel] = instant // _DAY",
+        "day = (instant + local) // _DAY",
+        "day = instant // _DAY",
         (DUELS,),
     ),
     Mutant(
         "the daily budget is of the recipient's days",
         "kernels/send_time.py",
-        "out_day[i, channel] = (instant + offset_at(campaign_clock, instant)) // _DAY",
-        "out_day[i, channel] = (instant + offset_at(clock, instant)) // _DAY",
+        "local = whole(offsets[segment])\n",
+        "local = offset * MINUTE\n",
         (DUELS,),
     ),
     Mutant(
