@@ -122,7 +122,7 @@ class Deliveries:
                 self.know(m, "sent", now, note)
             m.sent_at, m.again = now, False
         elif outcome == "unknown":
-            m.state = "unknown"
+            m.state, m.again = "unknown", False
             self.know(m, "unknown", now, note)
         elif outcome == "later":
             m.not_before = max(said["later"], now + 1)

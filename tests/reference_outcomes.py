@@ -13,13 +13,12 @@ from tests.reference_rules import MINUTE, broken_rules, first_open, instant, mic
 LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")  # a message in one of these has an instant
 POSITIVE = ("delivered", "opened", "clicked", "replied", "converted")  # events that imply delivered
 FAILURES, STOPS = ("failed", "bounced"), ("bounced", "complained", "unsubscribed")
+EVENT_TYPES = {*POSITIVE, *FAILURES, *STOPS}
 
 
 def instant_of(message: Record) -> int:
+    """When it was sent, else when it is scheduled."""
     return message.at if message.sent_at is None else message.sent_at
-
-
-EVENT_TYPES = {*POSITIVE, *FAILURES, *STOPS}
 
 
 class Outcomes:

@@ -212,7 +212,10 @@ impl Shard {
         let message = self.messages.get_mut(index);
         let channel = message.channel;
         message.know_attempt(Attempt { channel, state: MessageState::Unknown, at: now, bounced: false });
-        self.deliveries.change(index, |delivery| delivery.claim = None);
+        self.deliveries.change(index, |delivery| {
+            delivery.claim = None;
+            delivery.again = false;
+        });
     }
 
     fn lapse(&mut self, index: u32, now: i64, deduplicates: ChannelMask) {

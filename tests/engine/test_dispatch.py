@@ -12,12 +12,14 @@ from engine.config import load_settings
 from engine.delivery import Claimed
 from engine.errors import Conflict, ShardUnavailable
 from tests.audited_duel import AuditedDuel
+from tests.disk import Disk
 from tests.engine_in_process import EngineInProcess
 from tests.reference_rules import DAY, HOUR, MINUTE, rfc
 from tests.strategies import Dice
 
 NOW = 1_772_442_000  # 2026-03-02T09:00:00Z, a Monday
 ROOM = {"email": 100, "sms": 100}
+ANA = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+15550001"}}
 NOBODY = frozenset[str]()
 EMAIL = frozenset({"email"})
 LASTS = 10 * MINUTE
@@ -62,8 +64,7 @@ class Sent:
         self.engine = Engine()
         self.engine.put_campaign({"id": "c", "urgency": "high", **campaign})
         self.now = NOW
-        person = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+15550001"}}
-        request = {"campaign_id": "c", "recipient": person, "content": {"text": "Hello"}, "channels": [channel]}
+        request = {"campaign_id": "c", "recipient": ANA, "content": {"text": "Hello"}, "channels": [channel]}
         self.message_id = self.engine.send(request, NOW)["message_id"]
 
     def claim(self, lasts: int = LASTS, deduplicates: frozenset[str] = NOBODY) -> list[Claimed]:
@@ -142,6 +143,24 @@ def test_what_was_started_and_not_reported_goes_again_only_where_the_provider_kn
         assert sent.report(first, "accepted")  # late, and definite
     assert sent.message["state"] == "sent"
     assert len(sent.message["attempts"]) == 1
+
+
+def test_what_is_reported_unknown_is_not_made_again() -> None:
+    """Not even where the provider would know it again, nor after a restart."""
+    sent = Sent()
+    disk = Disk(sent.engine, 0)
+    sent.engine.put_campaign({"id": "c", "urgency": "high"})
+    sent.message_id = sent.engine.send({"campaign_id": "c", "recipient": ANA, "channels": ["email"]}, NOW)["message_id"]
+    (first,) = sent.claim(lasts=30)
+    assert sent.start(first)
+    sent.now += 30
+    (again,) = sent.claim(deduplicates=EMAIL)
+    assert sent.report(again, "unknown")
+    assert sent.claim(deduplicates=EMAIL) == []
+    disk.write()
+    disk.crash()
+    assert sent.claim(deduplicates=EMAIL) == []
+    assert sent.message["state"] == "unknown"
 
 
 def test_what_may_be_out_is_never_cancelled_nor_sent_elsewhere() -> None:
