@@ -22,6 +22,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from engine._core import CHANNELS, CUSTOMER_TYPES, DEVICES, URGENCIES
+from engine.delivery_config import check_delivery
 from engine.errors import ConfigurationError
 from engine.money import AMOUNT_PATTERN, AMOUNT_TAKES, parse_amount
 from engine.settings import MINUTE_PATTERN, Settings
@@ -189,6 +190,10 @@ def _from_text(text: str, field: msgspec.inspect.Type, name: str) -> object:
         case msgspec.inspect.VarTupleType(item_type=item):
             parts = [part.strip() for part in text.split(",")]
             return [_from_text(part, item, name) for part in parts if part]
+        case msgspec.inspect.BoolType():
+            if text not in ("true", "false"):
+                raise ConfigurationError(name, f"takes {_describe(field)}")
+            return text == "true"
         case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
             try:
                 return int(text) if isinstance(field, msgspec.inspect.IntType) else float(text)
@@ -247,6 +252,8 @@ def _describe(kind: msgspec.inspect.Type) -> str:
             return _TAKES_OF_PATTERN[pattern]
         case msgspec.inspect.VarTupleType(item_type=item):
             return f"a list, each {_describe(item)}"
+        case msgspec.inspect.BoolType():
+            return "true or false"
         case _:
             return "text"
 
@@ -270,6 +277,7 @@ def _checked(settings: Settings) -> Settings:
     for key in settings.api_keys:
         if not re.fullmatch(r"[!-+\--~]+", key):
             raise ConfigurationError("api_keys", "takes keys of visible ASCII characters, no comma and no space")
+    check_delivery(settings)
     if not settings.api_keys and not is_loopback(settings.host):
         raise ConfigurationError("host", "takes a loopback address such as 127.0.0.1 while api_keys is empty")
     return msgspec.structs.replace(

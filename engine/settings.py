@@ -150,6 +150,71 @@ class ChannelCosts(_Table, frozen=True):
     twitter: Amount
 
 
+class ChannelDelivery(_Table, frozen=True):
+    """How messages of one channel leave."""
+
+    adapter: Literal["outbox", "smtp", "sendgrid", "twilio", "webhook"]
+    max_concurrent: Annotated[int, Meta(ge=1, le=1024)]
+    per_second: Annotated[float, Meta(ge=0, le=1_000_000)]
+    """0: no bound."""
+
+
+class Delivery(_Table, frozen=True):
+    """Whether and how messages leave, by channel."""
+
+    enabled: bool
+    public_url: str
+    """Where people and providers reach this server; empty: they do not."""
+    claim_timeout_ms: Milliseconds
+    attempt_timeout_ms: Milliseconds
+    email: ChannelDelivery
+    sms: ChannelDelivery
+    whatsapp: ChannelDelivery
+    instagram: ChannelDelivery
+    facebook: ChannelDelivery
+    linkedin: ChannelDelivery
+    twitter: ChannelDelivery
+
+
+class Smtp(_Table, frozen=True):
+    """A mail server that takes messages."""
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+    security: Literal["starttls", "tls", "none"]
+    username: str
+    password: str
+    sender: str
+    """An address, or `Name <address>`."""
+
+
+class SendGrid(_Table, frozen=True):
+    base_url: str
+    api_key: str
+    sender: str
+    """An address, or `Name <address>`."""
+    webhook_public_key: str
+    """Base64 of its DER, as SendGrid shows it; empty: its events are refused."""
+
+
+class Twilio(_Table, frozen=True):
+    base_url: str
+    account_sid: str
+    auth_token: str
+    sms_sender: str
+    """A number (E.164), or the id of a messaging service (MG…)."""
+    whatsapp_sender: str
+
+
+class Webhook(_Table, frozen=True):
+    """The user's own sender, and the signature of the events that it sends back."""
+
+    url: str
+    secret: str
+    private_hosts: tuple[str, ...]
+    """Host names that may lie in private networks."""
+
+
 class Settings(_Table, frozen=True):
     """The whole configuration, valid and with nothing left to fill in.
 
@@ -173,3 +238,8 @@ class Settings(_Table, frozen=True):
     min_gap_hours: ChannelGaps
     quiet_hours: QuietHours
     costs: ChannelCosts
+    delivery: Delivery
+    smtp: Smtp
+    sendgrid: SendGrid
+    twilio: Twilio
+    webhook: Webhook

@@ -1,0 +1,76 @@
+"""What delivery takes of the configuration: adapters that their channels know, and credentials where one needs them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine._core import CHANNELS
+from engine.errors import ConfigurationError
+from engine.settings import ChannelDelivery, Settings
+
+__all__ = ["channel_delivery", "check_delivery", "without_credentials"]
+
+_CHANNELS_OF = {"smtp": ("email",), "sendgrid": ("email",), "twilio": ("sms", "whatsapp")}
+"""The others take any."""
+
+_NEEDS = {
+    "smtp": ("host", "sender"),
+    "sendgrid": ("base_url", "api_key", "sender"),
+    "twilio": ("base_url", "account_sid", "auth_token"),
+    "webhook": ("url", "secret"),
+}
+
+
+def channel_delivery(settings: Settings, channel: str) -> ChannelDelivery:
+    """How messages of a channel leave."""
+    delivery: ChannelDelivery = getattr(settings.delivery, channel)
+    return delivery
+
+
+def check_delivery(settings: Settings) -> None:
+    """Raises `ConfigurationError` for what an adapter could not work with."""
+    delivery = settings.delivery
+    for channel in CHANNELS:
+        adapter = channel_delivery(settings, channel).adapter
+        if channel not in _CHANNELS_OF.get(adapter, CHANNELS):
+            takes = ["outbox", "webhook", *(name for name, channels in _CHANNELS_OF.items() if channel in channels)]
+            raise ConfigurationError(f"delivery.{channel}.adapter", f"takes {' or '.join(sorted(takes))}")
+        for key in _NEEDS.get(adapter, ()):
+            if not getattr(getattr(settings, adapter), key):
+                raise ConfigurationError(f"{adapter}.{key}", f"is needed where delivery.{channel}.adapter is {adapter}")
+        if adapter == "twilio" and not getattr(settings.twilio, f"{channel}_sender"):
+            raise ConfigurationError(f"twilio.{channel}_sender", f"is needed where delivery.{channel}.adapter is twilio")
+    if delivery.attempt_timeout_ms * 2 > delivery.claim_timeout_ms:
+        raise ConfigurationError("delivery.claim_timeout_ms", "takes no less than twice delivery.attempt_timeout_ms")
+    urls = {
+        "delivery.public_url": delivery.public_url,
+        "sendgrid.base_url": settings.sendgrid.base_url,
+        "twilio.base_url": settings.twilio.base_url,
+        "webhook.url": settings.webhook.url,
+    }
+    for key, url in urls.items():
+        if url and not _is_http(url):
+            raise ConfigurationError(key, "takes a URL that begins with https:// or http:// and names a host")
+
+
+def without_credentials(settings: Settings) -> Settings:
+    """What those get who deliver nothing."""
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        smtp=replace(settings.smtp, password=""),
+        sendgrid=replace(settings.sendgrid, api_key=""),
+        twilio=replace(settings.twilio, auth_token=""),
+        webhook=replace(settings.webhook, secret=""),
+    )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises ValueError
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
