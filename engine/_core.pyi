@@ -349,6 +349,9 @@ class Shard:
         `deduplicates`, a bit a channel, the provider takes no attempt twice, and it will be claimed again. What waits
         for a campaign that is over expires."""
 
+    def abandon_claims(self, now: int, deduplicates: int) -> None:
+        """Ends every claim at `now`, as `prepare_claims` ends those that are over: who made them lives no more."""
+
     def claim(
         self, room: Sequence[int], now: int, until: int, asks: bool
     ) -> tuple[list[_Claimed], tuple[str, list[tuple[int, int, int]]] | None]:

@@ -158,6 +158,12 @@ class Engine:
             self._reopen_freed(index)
         return claimed
 
+    def abandon_claims(self, now: int, deduplicates: frozenset[str]) -> None:
+        """See `Orchestrator.abandon_claims`."""
+        for index, shard in enumerate(self.shards):
+            shard.abandon_claims(now, deduplicates)
+            self._reopen_freed(index)
+
     def start(self, claims: list[tuple[str, int]], now: int) -> list[bool]:
         """See `Orchestrator.start`."""
         started: list[bool] = []

@@ -241,6 +241,10 @@ class Orchestrator:
             except ShardUnavailable:
                 asks = False  # what hangs on the ledger is still due when it answers; the rest goes
 
+    def abandon_claims(self, now: int, deduplicates: frozenset[str]) -> None:
+        """Ends every claim, as if its time were over: for a dispatcher that begins a new life."""
+        self._shard.abandon_claims(now, channel_bits(deduplicates))
+
     def start(self, claims: list[tuple[str, int]], now: int) -> list[bool]:
         """For each (message id, claim), whether its provider may be called. Not before this is durable."""
         return self._shard.start(claims, now)

@@ -13,6 +13,7 @@ EVERYTHING = 10**6
 CLAIMED = ("claim", "attempt", "channel", "recipient_id", "campaign_id", "address", "scheduled_at")
 LASTS = (1, 30, 10 * MINUTE, 10 * MINUTE, HOUR)
 OUTCOMES = ("accepted", "accepted", "accepted", "rejected", "later", "unknown")
+DEDUPLICATES = (frozenset[str](), frozenset({"email", "sms"}))
 WAITS = (-1, 0, 30, MINUTE, HOUR, 25 * HOUR)
 
 
@@ -34,8 +35,10 @@ class DispatchDuel(Duel):
             super().step(size_max)
 
     def dispatch(self) -> None:
-        kind = self.choices.integer(0, 9)
-        if kind < 5 or not self.claims:
+        kind = self.choices.integer(0, 10)
+        if kind == 10:
+            self.abandon()
+        elif kind < 5 or not self.claims:
             self.claim()
         elif kind < 7:
             self.start()
@@ -48,7 +51,7 @@ class DispatchDuel(Duel):
         most = self.choices.pick((EVERYTHING, EVERYTHING, 3)) if alone else EVERYTHING
         room = {channel: most for channel in CHANNELS if self.choices.chance(85)}
         until = self.now + self.choices.pick(LASTS)
-        deduplicates = self.choices.pick((frozenset(), frozenset({"email", "sms"})))
+        deduplicates = self.choices.pick(DEDUPLICATES)
         expected, given = self.ask("claim", room, self.now, until, deduplicates)
         theirs = {claimed.message_id: claimed for claimed in given}
         wanted = [self.theirs[claimed["message_id"]] for claimed in expected]
@@ -60,8 +63,13 @@ class DispatchDuel(Duel):
         self.dispatched["claimed"] += len(expected)
         self.note_moves()
 
+    def abandon(self) -> None:
+        """A dispatcher begins a new life."""
+        held = sum(m.state == "claimed" for m in self.model.messages.values())
+        self.ask("abandon_claims", self.now, self.choices.pick(DEDUPLICATES))
+        self.dispatched["abandoned"] += held
+
     def start(self) -> None:
-        """Mostly those that were claimed last."""
         for message_id, claim in self.some_claims():
             theirs = ([(self.theirs[message_id], claim)], self.now)
             expected, given = self.ask("start", message_id, claim, self.now, theirs=theirs)
@@ -79,7 +87,10 @@ class DispatchDuel(Duel):
         self.note_moves()
 
     def some_claims(self) -> list[tuple[str, int]]:
-        return [self.choices.pick(self.claims) for _ in range(self.choices.integer(1, 12))]
+        """Mostly those that hold."""
+        held = [key for key in self.claims if self.model.messages[key[0]].state == "claimed"]
+        held = held if held and self.choices.chance(80) else [*self.claims]
+        return [self.choices.pick(held) for _ in range(self.choices.integer(1, 12))]
 
     def note_moves(self) -> None:
         """Messages went on to other channels and instants."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace as Record
 
 from tests.reference_rules import CHANNELS, HOUR
@@ -18,14 +19,12 @@ class Deliveries:
     """The calls of `tests.reference.Reference` that are about delivery; the state and the rules are its own."""
 
     def claim(self, room: dict, now: int, until: int, deduplicates: frozenset) -> list[dict]:
-        self.end_claims(now, deduplicates)
+        self.end_claims(now, deduplicates, until=now)
         self.expire(now)
         if until <= now:
             return []
-        due = [m for m in self.messages.values() if self.waits(m) and self.due_at(m) <= now]
-        due = [m for m in due if self.state(self.campaigns[m.campaign], now) == "active"]
         claimed, left = [], dict(room)
-        for m in sorted(due, key=lambda m: (CHANNELS.index(m.channel), self.due_at(m))):
+        for m in sorted(self.due(now), key=lambda m: (CHANNELS.index(m.channel), self.due_at(m))):
             channel = m.channel
             if left.get(channel, 0) == 0:
                 continue
@@ -48,6 +47,10 @@ class Deliveries:
             )
         return claimed
 
+    def due(self, now: int) -> list[Record]:
+        due = [m for m in self.messages.values() if self.waits(m) and self.due_at(m) <= now]
+        return [m for m in due if self.state(self.campaigns[m.campaign], now) == "active"]
+
     def waits(self, m: Record) -> bool:
         return m.state == "scheduled" or (m.state == "unknown" and m.again)
 
@@ -57,10 +60,14 @@ class Deliveries:
     def is_late(self, m: Record, now: int) -> bool:
         return not may_be_out(m) and (m.not_before is not None or now >= m.at + LATE)
 
-    def end_claims(self, now: int, deduplicates: frozenset) -> None:
+    def abandon_claims(self, now: int, deduplicates: frozenset) -> None:
+        """Whoever made them began a new life: all are over."""
+        self.end_claims(now, deduplicates, until=math.inf)
+
+    def end_claims(self, now: int, deduplicates: frozenset, until: float) -> None:
         """A claim that is over: what was not started waits again; what was may have been sent."""
         for m in self.messages.values():
-            if m.state != "claimed" or m.claim.until > now:
+            if m.state != "claimed" or m.claim.until > until:
                 continue
             if m.claim.started:
                 m.state, m.again, m.claim = "unknown", m.channel in deduplicates, None

@@ -4,6 +4,7 @@
 //! - A claim is durable before anybody hears of it, and so is its start before the provider is called. A claim that ends
 //!   without a start is nothing: the message waits again. One that was started and not reported may have been sent: the
 //!   message is `unknown`. Where the provider takes each attempt once (`deduplicates`) the same attempt is claimed again.
+//! - A dispatcher that begins a new life gives up every claim: those of its former life are nobody's.
 //! - What may have been sent is never cancelled, expired or tried elsewhere: only a definite no goes on.
 //! - Only the claim made last counts, and once.
 //! - Stops hold at the moment of the start: a campaign that is not active, a person who is not reachable any more.
@@ -62,9 +63,7 @@ impl Shard {
     /// What comes before claiming: claims that are over and campaigns that are over end.
     pub fn prepare_claims(&mut self, now: i64, deduplicates: ChannelMask) {
         let now = self.advance(now);
-        while let Some(message) = self.deliveries.over(now) {
-            self.lapse(message, now, deduplicates);
-        }
+        self.end_claims(now, now, deduplicates);
         self.expire(now);
         let mut due = std::mem::take(&mut self.due);
         due.sort_in(
@@ -73,6 +72,19 @@ impl Shard {
             |index| self.due_at(index).map(|at| (self.messages.get(index).channel, at)),
         );
         self.due = due;
+    }
+
+    /// Every claim ends now, as if its time were over: who made them has a new life, or none.
+    pub fn abandon_claims(&mut self, now: i64, deduplicates: ChannelMask) {
+        let now = self.advance(now);
+        self.end_claims(i64::MAX, now, deduplicates);
+    }
+
+    /// Claims that hold until `until` or less end.
+    fn end_claims(&mut self, until: i64, now: i64, deduplicates: ChannelMask) {
+        while let Some(message) = self.deliveries.over(until) {
+            self.lapse(message, now, deduplicates);
+        }
     }
 
     /// Claims up to `room` messages of each channel that are due, until `until`: those due first, of equal ones the one

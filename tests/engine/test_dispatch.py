@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from engine import Engine
 from engine.config import load_settings
-from engine.delivery import Claimed
 from engine.errors import Conflict, ShardUnavailable
 from tests.audited_duel import AuditedDuel
 from tests.disk import Disk
+from tests.engine.sent import ANA, LASTS, NOBODY, NOW, Sent
 from tests.engine_in_process import EngineInProcess
 from tests.reference_rules import DAY, HOUR, MINUTE, rfc
 from tests.strategies import Dice
 
-NOW = 1_772_442_000  # 2026-03-02T09:00:00Z, a Monday
-ROOM = {"email": 100, "sms": 100}
-ANA = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+15550001"}}
-NOBODY = frozenset[str]()
 EMAIL = frozenset({"email"})
-LASTS = 10 * MINUTE
 
 
 class DispatcherDuel(AuditedDuel):
@@ -41,7 +34,7 @@ class DispatcherDuel(AuditedDuel):
 def test_dispatchers_get_what_the_model_says(shards: int) -> None:
     """All that can be said was said, and counted; and once in a while it did not."""
     dispatched = set[str]()
-    for seed in range(6):
+    for seed in range(12):
         print(f"seed {seed}")
         settings = load_settings(environment={})
         system, table = EngineInProcess(shards, settings), msgspec.to_builtins(settings)
@@ -53,40 +46,9 @@ def test_dispatchers_get_what_the_model_says(shards: int) -> None:
         dispatched |= {what for what, count in duel.dispatched.items() if count}
         states = {message.state for message in duel.model.messages.values()}
         dispatched |= states
-    outcomes = {"claimed", "started", *(f"reported {said}" for said in ("accepted", "rejected", "later", "unknown"))}
+    outcomes = {"claimed", "started", "abandoned"}
+    outcomes |= {f"reported {said}" for said in ("accepted", "rejected", "later", "unknown")}
     assert dispatched >= outcomes | {"sent", "delivered", "failed", "unknown", "cancelled", "expired"}
-
-
-class Sent:
-    """One engine with one message of one person, due now."""
-
-    def __init__(self, channel: str = "email", **campaign: Any) -> None:
-        self.engine = Engine()
-        self.engine.put_campaign({"id": "c", "urgency": "high", **campaign})
-        self.now = NOW
-        request = {"campaign_id": "c", "recipient": ANA, "content": {"text": "Hello"}, "channels": [channel]}
-        self.message_id = self.engine.send(request, NOW)["message_id"]
-
-    def claim(self, lasts: int = LASTS, deduplicates: frozenset[str] = NOBODY) -> list[Claimed]:
-        return self.engine.claim(ROOM, self.now, self.now + lasts, deduplicates)
-
-    def start(self, claimed: Claimed) -> bool:
-        return self.engine.start([claimed.key], self.now)[0]
-
-    def report(self, claimed: Claimed, outcome: Any, **said: Any) -> bool:
-        return self.engine.report([claimed.report(outcome, **said)], self.now)[0]
-
-    def to_eva(self) -> list[Claimed]:
-        """Claims another message, which may go by e-mail and then by text, and comes first; and the rest."""
-        person = {"id": "eva", "contacts": {"email": "eva@example.com", "sms": "+15550002"}}
-        self.message_id = self.engine.send({"campaign_id": "c", "recipient": person}, NOW)["message_id"]
-        return sorted(self.claim(), key=lambda claimed: claimed.recipient_id != "eva")
-
-    @property
-    def message(self) -> dict[str, Any]:
-        shown = self.engine.message(self.message_id)
-        assert shown is not None
-        return shown
 
 
 def test_what_is_due_is_claimed_once_started_and_sent() -> None:
@@ -328,3 +290,25 @@ def test_the_room_of_a_channel_is_kept_and_those_due_first_come_first() -> None:
     now = NOW + 5 * MINUTE
     got = [[c.recipient_id for c in engine.claim({"email": 2}, now, now + LASTS, NOBODY)] for _ in range(4)]
     assert got == [["p0", "p1"], ["p2", "p3"], ["p4"], []]
+
+
+@pytest.mark.parametrize("deduplicates", [NOBODY, EMAIL])
+def test_a_dispatcher_that_begins_a_new_life_gives_up_what_its_last_one_claimed(deduplicates: frozenset[str]) -> None:
+    """What was not started waits as before; what was may be out, as when the time of its claim is over."""
+    sent = Sent()
+    started, waiting = sorted([*sent.claim(), *sent.to_eva()], key=lambda claimed: claimed.recipient_id)
+    assert sent.start(started)
+    sent.engine.abandon_claims(sent.now, deduplicates)
+    assert not sent.start(waiting)
+    assert not sent.report(waiting, "accepted")
+    again = sorted(sent.claim(deduplicates=deduplicates), key=lambda claimed: claimed.recipient_id)
+    assert [(c.recipient_id, c.claim, c.attempt) for c in again] == [
+        *([("ana", 2, 0)] if deduplicates else []),
+        ("eva", 2, 0),
+    ]
+    shown = sent.engine.message(started.message_id)
+    assert shown is not None
+    assert (shown["state"], shown["attempts"][0]["detail"]) == (
+        "claimed" if deduplicates else "unknown",
+        "no report came",
+    )

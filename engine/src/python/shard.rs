@@ -264,6 +264,10 @@ impl Shard {
         py.detach(|| self.inner.prepare_claims(now, deduplicates));
     }
 
+    fn abandon_claims(&mut self, py: Python<'_>, now: i64, deduplicates: u8) {
+        py.detach(|| self.inner.abandon_claims(now, deduplicates));
+    }
+
     fn claim<'py>(
         &mut self,
         py: Python<'py>,
