@@ -352,6 +352,10 @@ class Shard:
     def abandon_claims(self, now: int, deduplicates: int) -> None:
         """Ends every claim at `now`, as `prepare_claims` ends those that are over: who made them lives no more."""
 
+    def oldest_due(self, now: int) -> list[int | None]:
+        """Since when the message is due that waits longest at `now` to be claimed, 7, one a channel; None where none
+        is. Campaigns that are not active have none. It looks at what is new since the last look, and one a channel."""
+
     def claim(
         self, room: Sequence[int], now: int, until: int, asks: bool
     ) -> tuple[list[_Claimed], tuple[str, list[tuple[int, int, int]]] | None]:

@@ -164,6 +164,14 @@ class Engine:
             shard.abandon_claims(now, deduplicates)
             self._reopen_freed(index)
 
+    def oldest_due(self, now: int) -> dict[str, int | None]:
+        """See `Orchestrator.oldest_due`."""
+        by_shard = [shard.oldest_due(now) for shard in self.shards]
+        return {
+            channel: min((at for oldest in by_shard if (at := oldest[channel]) is not None), default=None)
+            for channel in CHANNELS
+        }
+
     def start(self, claims: list[tuple[str, int]], now: int) -> list[bool]:
         """See `Orchestrator.start`."""
         started: list[bool] = []

@@ -245,6 +245,10 @@ class Orchestrator:
         """Ends every claim, as if its time were over: for a dispatcher that begins a new life."""
         self._shard.abandon_claims(now, channel_bits(deduplicates))
 
+    def oldest_due(self, now: int) -> dict[str, int | None]:
+        """Since when the message is due that waits longest, by channel; None where none is. Changes nothing."""
+        return dict(zip(CHANNELS, self._shard.oldest_due(now), strict=True))
+
     def start(self, claims: list[tuple[str, int]], now: int) -> list[bool]:
         """For each (message id, claim), whether its provider may be called. Not before this is durable."""
         return self._shard.start(claims, now)

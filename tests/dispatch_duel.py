@@ -61,12 +61,14 @@ class DispatchDuel(Duel):
             self.same("claim", [ours[name] for name in CLAIMED], [getattr(claimed, name) for name in CLAIMED])
             self.claims.append((ours["message_id"], ours["claim"]))
         self.dispatched["claimed"] += len(expected)
+        self.same("oldest due", *self.ask("oldest_due", self.now))
         self.note_moves()
 
     def abandon(self) -> None:
         """A dispatcher begins a new life."""
         held = sum(m.state == "claimed" for m in self.model.messages.values())
         self.ask("abandon_claims", self.now, self.choices.pick(DEDUPLICATES))
+        self.same("oldest due", *self.ask("oldest_due", self.now))
         self.dispatched["abandoned"] += held
 
     def start(self) -> None:

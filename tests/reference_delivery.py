@@ -51,6 +51,11 @@ class Deliveries:
         due = [m for m in self.messages.values() if self.waits(m) and self.due_at(m) <= now]
         return [m for m in due if self.state(self.campaigns[m.campaign], now) == "active"]
 
+    def oldest_due(self, now: int) -> dict[str, int | None]:
+        """Since when the message waits that waits longest, by channel."""
+        due = self.due(now)
+        return {c: min((self.due_at(m) for m in due if m.channel == c), default=None) for c in CHANNELS}
+
     def waits(self, m: Record) -> bool:
         return m.state == "scheduled" or (m.state == "unknown" and m.again)
 

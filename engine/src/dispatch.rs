@@ -49,11 +49,9 @@ pub enum Outcome {
 /// What only the ledger knows: what is needed of which campaign.
 pub type Question = (u32, Needs);
 
-/// Where a message that is due stands.
+/// Where a message stands that is due and whose campaign is active.
 enum Standing {
-    /// It does not wait, or not here.
-    Gone,
-    Parked,
+    /// It waits elsewhere now, or for another instant, or has ended.
     Moved,
     Ready,
     AskLedger(Question),
@@ -65,13 +63,7 @@ impl Shard {
         let now = self.advance(now);
         self.end_claims(now, now, deduplicates);
         self.expire(now);
-        let mut due = std::mem::take(&mut self.due);
-        due.sort_in(
-            self.messages.len() as u32,
-            |campaign| self.campaigns[campaign as usize].rules.active(now),
-            |index| self.due_at(index).map(|at| (self.messages.get(index).channel, at)),
-        );
-        self.due = due;
+        self.sort_in_due(now);
     }
 
     /// Every claim ends now, as if its time were over: who made them has a new life, or none.
@@ -104,11 +96,9 @@ impl Shard {
         for channel in Channel::ALL.iter().copied() {
             let room = &mut room[channel as usize];
             while *room > 0 && question.is_none() && looks < LOOKS_MAX && until > now {
-                let Some((at, index)) = self.due.take(channel, now) else { break };
-                match self.standing(index, channel, at, now, default_quiet) {
-                    Standing::Gone => {}
+                let Some((at, index)) = self.take_due(channel, now) else { break };
+                match self.standing(index, channel, now, default_quiet) {
                     Standing::Moved => looks += 1,
-                    Standing::Parked => self.due.park(self.messages.get(index).campaign, index),
                     Standing::Ready => {
                         self.turn(index, MessageState::Claimed);
                         self.deliveries.change(index, |delivery| {
@@ -268,19 +258,6 @@ impl Shard {
         }
     }
 
-    /// When a message is due that waits to be claimed.
-    fn due_at(&self, index: u32) -> Option<i64> {
-        let message = self.messages.get(index);
-        let delivery = self.deliveries.get(index);
-        let waits = match message.state {
-            MessageState::Scheduled => true,
-            MessageState::Unknown => delivery.is_some_and(|delivery| delivery.again),
-            _ => false,
-        };
-        let from = delivery.and_then(|delivery| delivery.not_before).unwrap_or(i64::MIN);
-        waits.then_some(message.scheduled_at.max(from))
-    }
-
     /// Whether it must be looked at again before it goes. What may be out already only goes the same way again.
     fn is_late(&self, index: u32, now: i64) -> bool {
         let message = self.messages.get(index);
@@ -288,14 +265,8 @@ impl Shard {
         !message.may_be_out() && (was_put_off || now >= message.scheduled_at.saturating_add(LATE_S))
     }
 
-    fn standing(&mut self, index: u32, channel: Channel, at: i64, now: i64, default_quiet: QuietHours) -> Standing {
+    fn standing(&mut self, index: u32, channel: Channel, now: i64, default_quiet: QuietHours) -> Standing {
         let message = self.messages.get(index);
-        if message.channel != channel || self.due_at(index) != Some(at) {
-            return Standing::Gone;
-        }
-        if !self.campaigns[message.campaign as usize].rules.active(now) {
-            return Standing::Parked;
-        }
         if self.reaches(index, now) && !self.is_late(index, now) {
             return Standing::Ready;
         }

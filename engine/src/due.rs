@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::words::{CHANNEL_COUNT, Channel};
+use crate::shard::Shard;
+use crate::words::{CHANNEL_COUNT, Channel, MessageState};
 
 #[derive(Debug, Default)]
 pub struct Due {
@@ -61,6 +62,61 @@ impl Due {
         let first = *waiting.first().filter(|(at, _)| *at <= now)?;
         waiting.remove(&first);
         Some(first)
+    }
+}
+
+impl Shard {
+    /// When a message is due that waits to be claimed.
+    pub(crate) fn due_at(&self, index: u32) -> Option<i64> {
+        let message = self.messages.get(index);
+        let delivery = self.deliveries.get(index);
+        let waits = match message.state {
+            MessageState::Scheduled => true,
+            MessageState::Unknown => delivery.is_some_and(|delivery| delivery.again),
+            _ => false,
+        };
+        let from = delivery.and_then(|delivery| delivery.not_before).unwrap_or(i64::MIN);
+        waits.then_some(message.scheduled_at.max(from))
+    }
+
+    /// Sorts in what waits since the last call.
+    pub(crate) fn sort_in_due(&mut self, now: i64) {
+        let mut due = std::mem::take(&mut self.due);
+        due.sort_in(
+            self.messages.len() as u32,
+            |campaign| self.campaigns[campaign as usize].rules.active(now),
+            |index| self.due_at(index).map(|at| (self.messages.get(index).channel, at)),
+        );
+        self.due = due;
+    }
+
+    /// The first message that is due on a channel and whose campaign is active, and since when it is.
+    pub(crate) fn take_due(&mut self, channel: Channel, now: i64) -> Option<(i64, u32)> {
+        while let Some((at, index)) = self.due.take(channel, now) {
+            let message = self.messages.get(index);
+            if message.channel != channel || self.due_at(index) != Some(at) {
+                continue;
+            }
+            if self.campaigns[message.campaign as usize].rules.active(now) {
+                return Some((at, index));
+            }
+            self.due.park(message.campaign, index);
+        }
+        None
+    }
+
+    /// Since when the message is due that waits longest at `now`, by channel; None where none is. Changes no state.
+    pub fn oldest_due(&mut self, now: i64) -> [Option<i64>; CHANNEL_COUNT] {
+        let now = now.max(self.latest);
+        self.sort_in_due(now);
+        let mut oldest = [None; CHANNEL_COUNT];
+        for channel in Channel::ALL.iter().copied() {
+            if let Some((at, index)) = self.take_due(channel, now) {
+                self.due.put(channel, at, index);
+                oldest[channel as usize] = Some(at);
+            }
+        }
+        oldest
     }
 }
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from engine import Engine
+from engine._core import CHANNELS
 from engine.config import load_settings
 from engine.errors import Conflict, ShardUnavailable
 from tests.audited_duel import AuditedDuel
@@ -312,3 +313,37 @@ def test_a_dispatcher_that_begins_a_new_life_gives_up_what_its_last_one_claimed(
         "claimed" if deduplicates else "unknown",
         "no report came",
     )
+
+
+def test_the_oldest_that_is_due_is_known_by_channel() -> None:
+    """What is claimed, over, or of a campaign that is paused does not wait; and to look is no change."""
+    engine = Engine()
+    engine.put_campaign({"id": "c", "urgency": "high"})
+    engine.put_campaign({"id": "paused", "urgency": "high"})
+
+    def oldest(now: int) -> tuple[int | None, ...]:
+        shown = engine.oldest_due(now)
+        assert {*shown} - {"email", "sms"} == {*CHANNELS} - {"email", "sms"}
+        assert not any(at for channel, at in shown.items() if channel not in ("email", "sms"))
+        return shown["email"], shown["sms"]
+
+    def send(name: str, campaign_id: str, channel: str, now: int) -> str:
+        person = {"id": name, "contacts": ANA["contacts"]}
+        request = {"campaign_id": campaign_id, "recipient": person, "channels": [channel]}
+        return str(engine.send(request, now)["message_id"])
+
+    assert oldest(NOW) == (None, None)
+    send("a", "paused", "email", NOW)
+    first = send("b", "c", "email", NOW + 60)
+    send("c", "c", "email", NOW + 120)
+    send("d", "c", "sms", NOW + 180)
+    engine.pause("paused")
+    before = engine.state_hashes()
+    assert oldest(NOW + 300) == (NOW + 60, NOW + 180)
+    assert engine.state_hashes() == before
+    engine.resume("paused")
+    assert oldest(NOW + 300) == (NOW, NOW + 180)
+    assert len(engine.claim({"email": 1}, NOW + 300, NOW + 400, NOBODY)) == 1
+    assert oldest(NOW + 300) == (NOW + 60, NOW + 180)
+    engine.cancel(first)
+    assert oldest(NOW + 300) == (NOW + 120, NOW + 180)

@@ -268,6 +268,10 @@ impl Shard {
         py.detach(|| self.inner.abandon_claims(now, deduplicates));
     }
 
+    fn oldest_due(&mut self, py: Python<'_>, now: i64) -> [Option<i64>; CHANNEL_COUNT] {
+        py.detach(|| self.inner.oldest_due(now))
+    }
+
     fn claim<'py>(
         &mut self,
         py: Python<'py>,
