@@ -238,11 +238,13 @@ class Shard:
         zones: Zones,
         secret: bytes,
         kept_answers_bytes_max: int,
+        charged: int,
     ) -> Shard:
         """`incarnation`, below 2^14, is part of all message ids; a shard that is read keeps the written one. The quiet
         hours are those of recipients who name none, as minutes of the day. After the half-life, in seconds, a message
         counts half for engagement. `secret`, 16 bytes, hides what is kept of erased people, event ids and idempotency
-        keys; answers kept for the latter take up to `kept_answers_bytes_max`."""
+        keys; answers kept for the latter take up to `kept_answers_bytes_max`. `charged`, a bit a channel: where an
+        attempt that was made and failed keeps its cost."""
 
     def put_campaign(self, rules: Rules) -> None:
         """Creates a campaign or replaces its rules; balances and counts are kept. Reads attributes of `rules`."""
@@ -335,12 +337,12 @@ class Shard:
         Where only the ledger knows what becomes of a failed message it stops before that event: a campaign and the
         (kind, key, amount) to ask for. Grant it and call again with the rest.
 
-        `failed` and `bounced` end the attempt of a message that was not delivered: its cost and its place are free
-        again, and it goes on to the first channel of its chain that passes suppression, caps, gap and budget, or is
-        failed. `bounced`, `complained` and `unsubscribed` stop the message's channel for its recipient for good,
-        with the type as the reason, and cancel what waits there. The first event of success counts the message as
-        delivered, the first but `delivered` as engaged, on its channel and at its local hour then, with the weight of
-        `at`; what lies ahead happens now."""
+        `failed` and `bounced` end the attempt of a message that was not delivered: its place is free again, and so is
+        its cost unless it was made on a channel that is `charged`. It goes on to the first channel of its chain that
+        passes suppression, caps, gap and budget, or is failed. `bounced`, `complained` and `unsubscribed` stop the
+        message's channel for its recipient for good, with the type as the reason, and cancel what waits there. The
+        first event of success counts the message as delivered, the first but `delivered` as engaged, on its channel and
+        at its local hour then, with the weight of `at`; what lies ahead happens now."""
 
     def prepare_claims(self, now: int, deduplicates: int) -> None:
         """Ends claims and campaigns that are over at `now`, and looks what is due.

@@ -10,7 +10,7 @@ from engine._core import CHANNELS
 from engine.errors import ConfigurationError
 from engine.settings import ChannelDelivery, Settings
 
-__all__ = ["channel_delivery", "check_delivery", "without_credentials"]
+__all__ = ["channel_delivery", "charged_channels", "check_delivery", "without_credentials"]
 
 _CHANNELS_OF = {"smtp": ("email",), "sendgrid": ("email",), "twilio": ("sms", "whatsapp")}
 """The others take any."""
@@ -29,6 +29,11 @@ def channel_delivery(settings: Settings, channel: str) -> ChannelDelivery:
     return delivery
 
 
+def charged_channels(settings: Settings) -> frozenset[str]:
+    """The channels on which an attempt that was made and failed costs."""
+    return frozenset(channel for channel in CHANNELS if channel_delivery(settings, channel).charge == "attempt")
+
+
 def check_delivery(settings: Settings) -> None:
     """Raises `ConfigurationError` for what an adapter could not work with."""
     delivery = settings.delivery
@@ -41,7 +46,9 @@ def check_delivery(settings: Settings) -> None:
             if not getattr(getattr(settings, adapter), key):
                 raise ConfigurationError(f"{adapter}.{key}", f"is needed where delivery.{channel}.adapter is {adapter}")
         if adapter == "twilio" and not getattr(settings.twilio, f"{channel}_sender"):
-            raise ConfigurationError(f"twilio.{channel}_sender", f"is needed where delivery.{channel}.adapter is twilio")
+            raise ConfigurationError(
+                f"twilio.{channel}_sender", f"is needed where delivery.{channel}.adapter is twilio"
+            )
     if delivery.attempt_timeout_ms * 2 > delivery.claim_timeout_ms:
         raise ConfigurationError("delivery.claim_timeout_ms", "takes no less than twice delivery.attempt_timeout_ms")
     urls = {

@@ -25,6 +25,7 @@ from engine.columns import Features
 from engine.config import Settings, channel_gaps, half_life_s, quiet_minutes
 from engine.deduplicator import Deduplicator
 from engine.delivery import Claimed, Report, channel_bits
+from engine.delivery_config import charged_channels
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
 from engine.event import Event
 from engine.explanation import explanations
@@ -64,6 +65,7 @@ class Orchestrator:
             Zones(*zone_tables()),
             secret or secrets.token_bytes(16),
             settings.limits.kept_answers_bytes_max,
+            channel_bits(charged_channels(settings)),
         )
         self._figures = Learning(settings).figures([], 0)
         self._rules: dict[str, Rules] = {}

@@ -157,6 +157,8 @@ class ChannelDelivery(_Table, frozen=True):
     max_concurrent: Annotated[int, Meta(ge=1, le=1024)]
     per_second: Annotated[float, Meta(ge=0, le=1_000_000)]
     """0: no bound."""
+    charge: Literal["success", "attempt"]
+    """Whether an attempt that was made and failed costs what it would have cost."""
 
 
 class Delivery(_Table, frozen=True):

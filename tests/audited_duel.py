@@ -8,7 +8,7 @@ campaign's status, and what each shard and the ledger must know of its money and
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -39,6 +39,8 @@ class Made:
     """The campaign's local day of its instant, since the epoch."""
     minute: int
     """The UTC minute of its instant, since the epoch."""
+    charged: list[tuple[str, int, int]] = field(default_factory=list)
+    """Channel, day and cost of attempts that failed and cost all the same."""
 
     @property
     def amounts(self) -> tuple[tuple[Bucket, int], ...]:
@@ -123,6 +125,7 @@ class AuditedDuel(DispatchDuel):
 
     def note_move(self, made: Made) -> None:
         """A message that failed went on to another channel at another instant, and may have failed there, too."""
+        self.note_charges(made)
         shown = self.engine.message(made.message_id)
         if shown is None or (shown["channel"], instant(shown["scheduled_at"]) // MINUTE) == (made.channel, made.minute):
             return
@@ -133,6 +136,14 @@ class AuditedDuel(DispatchDuel):
         made.hour = local_time(at, made.of_model.zone).hour
         made.day = local_time(at, zone).toordinal() - ORDINAL_OF_EPOCH
         spent.update(dict(made.amounts))
+
+    def note_charges(self, made: Made) -> None:
+        spent = self.spent[made.campaign_id, made.shard]
+        for charge in made.of_model.charges[len(made.charged) :]:
+            day = charge.day - ORDINAL_OF_EPOCH
+            made.charged.append((charge.channel, day, charge.cost))
+            for bucket in ((0, 0), (1, CHANNELS.index(charge.channel)), (2, day)):
+                spent[bucket] += charge.cost
 
     def note_moves(self) -> None:
         for made in self.live:
@@ -214,8 +225,10 @@ class AuditedDuel(DispatchDuel):
         live = [made for made, state in all_made if state in LIVE]
         states = Counter(state for _, state in all_made)
         happened = [(made, self.happened[made.message_id]) for made, _ in all_made]
-        committed = sum(made.cost for made in live)
-        spent = sum(made.cost for made, state in all_made if state in ("sent", "delivered"))
+        charges = [charge for made, _ in all_made for charge in made.charged]
+        charged = sum(cost for _, _, cost in charges)
+        committed = sum(made.cost for made in live) + charged
+        spent = sum(made.cost for made, state in all_made if state in ("sent", "delivered")) + charged
         today = local_time(self.now, campaign.zone).toordinal() - ORDINAL_OF_EPOCH
         counts = {kind: sum(kind in kinds for _, kinds in happened) for kind in ("delivered", "opened", "clicked")}
         counts["converted"] = sum("converted" in kinds for _, kinds in happened)
@@ -225,7 +238,10 @@ class AuditedDuel(DispatchDuel):
         numbers |= {
             "budget/committed": money(committed),
             "budget/spent": money(spent),
-            "budget/today/committed": money(sum(made.cost for made in live if made.day == today)),
+            "budget/today/committed": money(
+                sum(made.cost for made in live if made.day == today)
+                + sum(cost for _, day, cost in charges if day == today)
+            ),
             "pacing/actual": money(committed),
             **{f"performance/{kind}": count for kind, count in counts.items()},
             "performance/open_rate": ratio(counts["opened"], delivered),
@@ -239,16 +255,17 @@ class AuditedDuel(DispatchDuel):
         }
         for channel in CHANNELS:
             there = [made for made in live if made.channel == channel]
+            there_committed = sum(made.cost for made in there)
+            there_committed += sum(cost for where, _, cost in charges if where == channel)
             kinds = [kinds for made, kinds in happened if made.channel == channel]
             numbers |= {
                 f"by_channel/{channel}/messages": len(there),
-                f"by_channel/{channel}/committed": money(sum(made.cost for made in there)),
+                f"by_channel/{channel}/committed": money(there_committed),
                 f"by_channel/{channel}/delivered": sum("delivered" in some for some in kinds),
                 f"by_channel/{channel}/engaged": sum(bool(some & ENGAGED) for some in kinds),
                 f"by_channel/{channel}/converted": sum("converted" in some for some in kinds),
             }
             if channel in campaign.per_channel:
-                there_committed = sum(made.cost for made in there)
                 numbers[f"budget/per_channel/{channel}/committed"] = money(there_committed)
                 left = max(0, campaign.per_channel[channel] - there_committed)
                 numbers[f"budget/per_channel/{channel}/remaining"] = money(left)

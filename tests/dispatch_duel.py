@@ -8,11 +8,14 @@ from typing import Any
 from engine.delivery import Claimed, Report
 from tests.duel import Duel
 from tests.reference_rules import CHANNELS, HOUR, MINUTE
+from tests.strategies import EVENT_TYPES
 
 EVERYTHING = 10**6
 CLAIMED = ("claim", "attempt", "channel", "recipient_id", "campaign_id", "address", "scheduled_at")
 LASTS = (1, 30, 10 * MINUTE, 10 * MINUTE, HOUR)
 OUTCOMES = ("accepted", "accepted", "accepted", "rejected", "later", "unknown")
+STRICT = {"delivery": {channel: {"charge": "attempt"} for channel in CHANNELS if channel != "sms"}}
+"""Most channels charge for failures."""
 DEDUPLICATES = (frozenset[str](), frozenset({"email", "sms"}))
 WAITS = (-1, 0, 30, MINUTE, HOUR, 25 * HOUR)
 
@@ -35,9 +38,11 @@ class DispatchDuel(Duel):
             super().step(size_max)
 
     def dispatch(self) -> None:
-        kind = self.choices.integer(0, 10)
-        if kind == 10:
+        kind = self.choices.integer(0, 12)
+        if kind == 12:
             self.abandon()
+        elif kind > 9:
+            self.hear()
         elif kind < 5 or not self.claims:
             self.claim()
         elif kind < 7:
@@ -63,6 +68,12 @@ class DispatchDuel(Duel):
         self.dispatched["claimed"] += len(expected)
         self.same("oldest due", *self.ask("oldest_due", self.now))
         self.note_moves()
+
+    def hear(self) -> None:
+        """Events on what was claimed once, and is not at its end."""
+        states = ("scheduled", "claimed", "sent", "unknown")
+        messages = [i for i in self.theirs if (m := self.model.messages[i]).claims and m.state in states]
+        self.take_events(tuple(messages[-100:]), 4, EVENT_TYPES)
 
     def abandon(self) -> None:
         """A dispatcher begins a new life."""

@@ -8,7 +8,7 @@ answers anything that is equal only while its state is.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -187,8 +187,9 @@ class Duel:
 
     def events(self) -> None:
         """A few of all types, or many of success, from which there is something to learn."""
-        messages = tuple(self.theirs)[-400:]
-        most, types = self.choices.pick(((6, EVENT_TYPES), (self.burst, SUCCESSES)))
+        self.take_events(tuple(self.theirs)[-400:], *self.choices.pick(((6, EVENT_TYPES), (self.burst, SUCCESSES))))
+
+    def take_events(self, messages: tuple[str, ...], most: int, types: Sequence[str]) -> None:
         numbers = [next(self.event_numbers) for _ in range(self.choices.integer(1, most))]
         events = [make_event(self.choices, number, messages, self.now, types) for number in numbers]
         if self.recent and self.choices.chance(50):

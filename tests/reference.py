@@ -363,6 +363,7 @@ class Reference(Outcomes, Deliveries):
             cost=campaign.costs[choice["channel"]],
             happened=set(),
             attempts=[],
+            charges=[],  # of attempts that failed and cost all the same
             claims=0,
             claim=None,
             not_before=None,
@@ -386,6 +387,14 @@ class Reference(Outcomes, Deliveries):
             campaign.committed[bucket] += sign * message.cost
         campaign.committed["places", day] += sign
         campaign.committed["minute", message.at // MINUTE] += sign
+
+    def charge(self, message: Record) -> None:
+        """What came back with the place of a failed attempt is committed again, and stays so."""
+        campaign = self.campaigns[message.campaign]
+        day = self.day(campaign, message.at)
+        for bucket in ("total", message.channel, ("money", day)):
+            campaign.committed[bucket] += message.cost
+        message.charges.append(Record(channel=message.channel, day=day, cost=message.cost))
 
     # ---- time and reading -------------------------------------------------------------------------------------
 

@@ -125,7 +125,8 @@ class Deliveries:
         m, outcome = self.find_message(message_id), said["outcome"]
         if m is None or m.claims != claim or not self.counts(m, outcome):
             return False
-        m.claim, note = None, {"provider_id": said["provider_id"], "detail": said["detail"]}
+        charged, note = self.is_charged(m), {"provider_id": said["provider_id"], "detail": said["detail"]}
+        m.claim = None
         if outcome == "accepted":
             if m.state == "delivered":  # an event was faster
                 m.attempts[-1] |= note
@@ -141,8 +142,13 @@ class Deliveries:
             self.wait_again(m, now)
         else:
             self.know(m, "failed", now, note)
-            self.fall_back(m, now)
+            self.fall_back(m, now, charged)
         return True
+
+    def is_charged(self, m: Record) -> bool:
+        """Whether the attempt under way costs if it fails: it was made, as far as anybody knows, on such a channel."""
+        was_made = may_be_out(m) or (m.claim is not None and m.claim.started)
+        return was_made and self.settings["delivery"][m.channel]["charge"] == "attempt"
 
     def counts(self, m: Record, outcome: str) -> bool:
         """What a claim that is over brings counts where it is definite and nobody claimed the message since."""

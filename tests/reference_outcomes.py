@@ -49,10 +49,11 @@ class Outcomes:
                 message.state = "delivered"
                 self.know(message, "delivered", at)
         if event["type"] in FAILURES and undecided and not earlier:  # Open: what was delivered did not fail.
+            charged = self.is_charged(message)
             self.know(message, "failed", at)
             if event["type"] == "bounced":
                 message.attempts[-1]["detail"] = "bounced"
-            self.fall_back(message, now)
+            self.fall_back(message, now, charged)
         if event["type"] in STOPS:
             self.suppress(message.person, channel, None, event["type"], now)
         if event["type"] == "converted":
@@ -60,14 +61,16 @@ class Outcomes:
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
         return "applied"
 
-    def fall_back(self, message: Record, now: int) -> None:
+    def fall_back(self, message: Record, now: int, charged: bool) -> None:
         """An attempt failed: the next channel of the chain that passes everything again goes, or the message failed."""
-        self.go_on(message, message.chain, now, otherwise="failed")
+        self.go_on(message, message.chain, now, otherwise="failed", charged=charged)
 
-    def go_on(self, message: Record, channels: list, now: int, otherwise: str) -> None:
+    def go_on(self, message: Record, channels: list, now: int, otherwise: str, charged: bool = False) -> None:
         """The first of the channels that passes everything goes, and the next ones are left; else it ends."""
         campaign, person = self.campaigns[message.campaign], self.people[message.person]
         self.end(message, otherwise)
+        if charged:
+            self.charge(message)
         message.chain, message.claim, message.not_before, message.sent_at = channels, None, None, None
         message.again = False
         while message.chain:

@@ -65,9 +65,10 @@ def status(model: Any, campaign: Any, now: int) -> dict:
 def of_channel(campaign: Any, channel: str) -> dict:
     all_there = [m for m in campaign.messages if m.channel == channel]
     live = [m for m in all_there if m.state in LIVE]
+    charges = [c.cost for m in campaign.messages for c in m.charges if c.channel == channel]
     return {
-        "messages": len(live),  # Open: those that cost, so without the cancelled
-        "committed": money(sum(m.cost for m in live)),
+        "messages": len(live),  # Open: those with a place, so neither the cancelled nor attempts that were charged
+        "committed": money(sum(m.cost for m in live) + sum(charges)),
         "delivered": sum("delivered" in m.happened for m in all_there),  # Open: messages, not events
         "engaged": sum(bool(m.happened & ENGAGED) for m in all_there),
         "converted": sum("converted" in m.happened for m in all_there),
@@ -76,11 +77,13 @@ def of_channel(campaign: Any, channel: str) -> dict:
 
 def budget(model: Any, campaign: Any, now: int) -> dict:
     committed = campaign.committed
+    spent = sum(m.cost for m in campaign.messages if m.state in ("sent", "delivered"))
+    spent += sum(c.cost for m in campaign.messages for c in m.charges)
     today = committed["money", model.day(campaign, now)]
     return {
         "total": limit(campaign.total),
         "committed": money(committed["total"]),
-        "spent": money(sum(m.cost for m in campaign.messages if m.state in ("sent", "delivered"))),
+        "spent": money(spent),
         "remaining": limit(max(0, campaign.total - committed["total"])),
         "today": {"committed": money(today), "limit": limit(campaign.daily)},
         "per_channel": {

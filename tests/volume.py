@@ -29,6 +29,7 @@ from rich.table import Table
 
 from engine.config import load_settings
 from tests.audited_duel import AuditedDuel
+from tests.dispatch_duel import STRICT
 from tests.engine_in_process import EngineInProcess
 from tests.scarce_duel import ScarceDuel
 from tests.strategies import Dice
@@ -74,7 +75,7 @@ def fight(bout: Bout) -> Outcome:
     """One duel from an empty state to the reading of all there is."""
     dice = Dice(bout.seed)
     people, (duel_of, scarce) = dice.pick((20, 60, 200)), KINDS[bout.kind]
-    settings = load_settings(environment={}, options=dice.pick(({}, QUICK)))
+    settings = load_settings(environment={}, options=dice.pick(({}, QUICK, STRICT, QUICK | STRICT)))
     system, table = EngineInProcess(bout.shards, settings), msgspec.to_builtins(settings)
     duel = duel_of(system, table, dice, people=people, campaigns=dice.integer(4, 8))
     duel.scarce, duel.queues = scarce, bout.shards == 1

@@ -216,13 +216,18 @@ impl Balances {
 
     /// Counts what a message that was written down took, its minute apart; None if that cannot be counted.
     pub fn recount(&mut self, place: &Place) -> Option<()> {
-        let day = self.days.entry(place.day).or_default();
-        let spent =
-            [&mut self.total, &mut self.channels[place.channel], &mut day.money].map(|balance| &mut balance.spent);
+        self.recount_cost(place.channel, place.day, place.cost)?;
+        self.days.entry(place.day).or_default().messages.spent += 1;
+        Some(())
+    }
+
+    /// The same of an amount alone.
+    pub fn recount_cost(&mut self, channel: usize, day: i32, cost: i64) -> Option<()> {
+        let day = self.days.entry(day).or_default();
+        let spent = [&mut self.total, &mut self.channels[channel], &mut day.money].map(|balance| &mut balance.spent);
         for spent in spent {
-            *spent = spent.checked_add(place.cost)?;
+            *spent = spent.checked_add(cost)?;
         }
-        day.messages.spent += 1;
         Some(())
     }
 

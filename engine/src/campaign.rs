@@ -79,9 +79,9 @@ impl Rules {
 #[derive(Clone, Copy, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct ChannelTally {
     pub messages: u64,
-    /// Micro-units of messages that are not cancelled.
+    /// Micro-units of messages that hold a place, and of charges.
     pub committed: i64,
-    /// Micro-units of messages that were sent.
+    /// Micro-units of messages that were sent, and of charges.
     pub spent: i64,
     pub delivered: u64,
     pub engaged: u64,

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
+use crate::charges::Charge;
 use crate::touched::Touched;
 
 /// A dispatcher's right to call the provider, which ends by itself.
@@ -36,6 +37,8 @@ pub struct Delivery {
     pub sent_at: Option<i64>,
     /// Of the message's attempts, by place; of later ones nothing was said.
     pub notes: Vec<Note>,
+    /// Of attempts that failed and cost all the same.
+    pub charges: Vec<Charge>,
 }
 
 /// Those of a shard, by the message's index.

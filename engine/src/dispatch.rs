@@ -7,6 +7,7 @@
 //! - A dispatcher that begins a new life gives up every claim: those of its former life are nobody's.
 //! - What may have been sent is never cancelled, expired or tried elsewhere: only a definite no goes on.
 //! - Only the claim made last counts, and once.
+//! - A failed attempt gives back its cost, unless it was made and its channel charges for failures ([`crate::charges`]).
 //! - Stops hold at the moment of the start: a campaign that is not active, a person who is not reachable any more.
 //! - An hour or more after its instant, after a provider put it off, or where its channel does not reach the person any
 //!   more, a message goes through suppression, caps, quiet hours and budget again, on its own channel first; without a

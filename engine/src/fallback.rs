@@ -1,6 +1,7 @@
 //! Fallback: where a message goes whose attempt failed.
 //!
-//! The rule (contract, section 4): a failed attempt gives back its cost and its place; the next channel of the chain
+//! The rule (contract, section 4): a failed attempt gives back its place and, unless its channel charges for failures
+//! ([`crate::charges`]), its cost; the next channel of the chain
 //! must pass suppression, caps, gap and budget again, and goes at its first permitted minute. A channel that does not
 //! pass is left out for good; with no channel left the message is `failed`.
 //!
@@ -42,7 +43,7 @@ impl Shard {
         let mut history = recipient.history.clone();
         history.remove(index);
         let counted = Counted::of(&history, now);
-        let back = message.place();
+        let back = self.comes_back(index);
         let mut places = Real::new(campaign, Some(back.minute));
         let reachable = recipient.reachable(now) & rules.channels;
         let (zone, quiet) = local_rules(&recipient.profile, rules.zone, default_quiet);
@@ -86,6 +87,7 @@ impl Shard {
 
     /// Ends the message's attempt, and begins the next one or leaves the message failed.
     pub(crate) fn fail(&mut self, index: u32, attempt: Attempt, next: &Next) {
+        let back = self.comes_back(index);
         self.messages.get_mut(index).know_attempt(attempt);
         if self.deliveries.get(index).is_some() {
             self.deliveries.change(index, |delivery| {
@@ -95,7 +97,7 @@ impl Shard {
                 delivery.sent_at = None;
             });
         }
-        self.end(index, MessageState::Failed);
+        self.end_giving_back(index, MessageState::Failed, back);
         match next {
             Next::Attempt { channel, chain, slot } => self.try_next(index, *channel, *chain, *slot),
             _ => self.messages.get_mut(index).chain = 0,

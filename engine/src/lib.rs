@@ -6,6 +6,7 @@ pub mod answer;
 pub mod arrow;
 pub mod budget_manager;
 pub mod campaign;
+pub mod charges;
 pub mod columns;
 pub mod commitment;
 pub mod deduplicator;

@@ -42,6 +42,7 @@ impl Shard {
             before,
             zones: _,
             decay: _,
+            charged: _,
             campaign_index: _, // no campaign is put meanwhile,
             effects: _,        // and nothing written down,
             event_ids: _,      // no event is taken,

@@ -124,10 +124,14 @@ impl Restoring {
             let campaign = campaign.ok_or(Corrupt("a message is of no campaign"))?;
             if message.is_live() {
                 let place = message.place();
-                campaign.balances.recount(&place).ok_or(Corrupt("messages cost more than can be counted"))?;
+                campaign.balances.recount(&place).ok_or(TOO_MUCH)?;
                 if campaign.rules.limited.per_minute {
                     minutes[message.campaign as usize].push(place.minute);
                 }
+            }
+            for charge in deliveries.get(index).map_or(&[][..], |delivery| &delivery.charges) {
+                let balances = &mut campaign.balances;
+                balances.recount_cost(charge.channel as usize, charge.day, charge.cost).ok_or(TOO_MUCH)?;
             }
             if !recipient.is_erased() {
                 used.push(message.key);
@@ -164,6 +168,8 @@ impl Restoring {
         Ok(shard)
     }
 }
+
+const TOO_MUCH: Corrupt = Corrupt("messages cost more than can be counted");
 
 /// An index far beyond what was read so far is a fault, not a reason to take all memory.
 const GAP_MAX: usize = 1 << 22;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::budget_manager::Place;
 use crate::campaign::{Campaign, Rules};
+use crate::charges::Charge;
 use crate::deduplicator::Entry;
 use crate::deliveries::Deliveries;
 use crate::due::Due;
@@ -37,6 +39,8 @@ pub struct Shard {
     pub kept_answers: KeptAnswers,
     /// Of all counts of engagement.
     pub decay: Decay,
+    /// Channels whose failed attempts cost.
+    pub charged: ChannelMask,
     /// Campaigns with a limit to which money came back since anybody asked.
     pub(crate) freed: BTreeSet<u32>,
     /// The latest `now` of any request: time never goes back on a shard.
@@ -200,7 +204,13 @@ impl Shard {
 
     /// Ends a message without anybody having got it: what it cost and where it counted is free again.
     pub(crate) fn end(&mut self, index: u32, state: MessageState) {
+        self.end_giving_back(index, state, self.messages.get(index).place());
+    }
+
+    /// The same, where not all that it cost may come back: the rest is spent.
+    pub(crate) fn end_giving_back(&mut self, index: u32, state: MessageState, back: Place) {
         let message = self.messages.get_mut(index);
+        let charge = Charge { channel: message.channel, day: message.day, cost: message.cost - back.cost };
         let campaign = &mut self.campaigns[message.campaign as usize];
         if campaign.rules.limited.any() {
             self.freed.insert(message.campaign);
@@ -210,14 +220,18 @@ impl Shard {
         if message.state == MessageState::Sent {
             channel.spent -= message.cost;
         }
+        channel.spent += charge.cost;
         tally.messages[message.state as usize] -= 1;
         message.state = state;
         tally.messages[message.state as usize] += 1;
         channel.messages -= 1;
-        channel.committed -= message.cost;
+        channel.committed -= back.cost;
         tally.hours[message.local_hour()] -= 1;
-        campaign.balances.give_back(campaign.rules.limited, &message.place());
+        campaign.balances.give_back(campaign.rules.limited, &back);
         self.roster.follow_mut(message.recipient).history.remove(index);
+        if charge.cost > 0 {
+            self.deliveries.change(index, |delivery| delivery.charges.push(charge));
+        }
     }
 
     /// The index of a message's number, if it is one of this shard's.

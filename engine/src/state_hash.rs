@@ -31,6 +31,7 @@ impl Shard {
             due: _,
             zones: _,
             decay: _,
+            charged: _,
             campaign_index: _,
             freed: _,
             before: _,

@@ -7,6 +7,7 @@ from typing import Any
 from engine import Engine
 from engine.config import load_settings
 from engine.delivery import Claimed
+from tests.disk import Disk
 from tests.reference_rules import MINUTE
 
 __all__ = ["ANA", "LASTS", "NOBODY", "NOW", "ROOM", "Sent"]
@@ -21,11 +22,13 @@ LASTS = 10 * MINUTE
 class Sent:
     """One engine with one message of one person, due now."""
 
-    def __init__(self, channel: str = "email", options: dict[str, Any] | None = None, **campaign: Any) -> None:
+    def __init__(self, channel: str | None = "email", options: dict[str, Any] | None = None, **campaign: Any) -> None:
         self.engine = Engine(load_settings(environment={}, options=options))
+        self.disk = Disk(self.engine, 0)
         self.engine.put_campaign({"id": "c", "urgency": "high", **campaign})
         self.now = NOW
-        request = {"campaign_id": "c", "recipient": ANA, "content": {"text": "Hello"}, "channels": [channel]}
+        request = {"campaign_id": "c", "recipient": ANA, "content": {"text": "Hello"}}
+        request |= {} if channel is None else {"channels": [channel]}
         self.message_id = self.engine.send(request, NOW)["message_id"]
 
     def claim(self, lasts: int = LASTS, deduplicates: frozenset[str] = NOBODY) -> list[Claimed]:
@@ -42,6 +45,11 @@ class Sent:
         person = {"id": "eva", "contacts": {"email": "eva@example.com", "sms": "+15550002"}}
         self.message_id = self.engine.send({"campaign_id": "c", "recipient": person}, NOW)["message_id"]
         return sorted(self.claim(), key=lambda claimed: claimed.recipient_id != "eva")
+
+    def crash(self) -> None:
+        """The shard goes on from what it wrote down."""
+        self.disk.write()
+        self.disk.crash()
 
     @property
     def message(self) -> dict[str, Any]:

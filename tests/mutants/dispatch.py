@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 DISPATCH = ("tests/engine/test_dispatch.py",)
+CHARGE = ("tests/engine/test_charge.py",)
 FILE = "engine/src/dispatch.rs"
 
 MUTANTS = (
@@ -71,6 +72,41 @@ MUTANTS = (
         "engine/src/events.rs",
         "last.filter(|_| is_dispatched && goes_on)",
         "last.filter(|_| is_dispatched && goes_on && message.channel == Channel::Twitter)",
+        DISPATCH,
+    ),
+    Mutant(
+        "dispatch: what was not made is charged",
+        "engine/src/charges.rs",
+        "let is_charged = was_made && ",
+        "let is_charged = (was_made || true) && ",
+        CHARGE,
+    ),
+    Mutant(
+        "dispatch: a charge is not spent",
+        "engine/src/shard.rs",
+        "        channel.spent += charge.cost;\n",
+        "",
+        CHARGE,
+    ),
+    Mutant(
+        "dispatch: a charge is forgotten by the next life",
+        "engine/src/restoring.rs",
+        "charge.day, charge.cost).ok_or(TOO_MUCH)?;",
+        "charge.day, 0).ok_or(TOO_MUCH)?;",
+        CHARGE,
+    ),
+    Mutant(
+        "dispatch: the next attempt is paid with what was charged",
+        "engine/src/fallback.rs",
+        "let back = self.comes_back(index);\n        let mut places",
+        "let back = message.place();\n        let mut places",
+        CHARGE,
+    ),
+    Mutant(
+        "dispatch: a new life claims nothing anew",
+        FILE,
+        "self.end_claims(i64::MAX, now, deduplicates);",
+        "self.end_claims(now, now, deduplicates);",
         DISPATCH,
     ),
     Mutant(

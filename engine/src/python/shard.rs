@@ -28,7 +28,7 @@ use crate::roster::Suppression;
 use crate::secret::Secret;
 use crate::shard::{self, UnknownCampaign};
 use crate::slot::{message_from_text, message_text};
-use crate::words::{CHANNEL_COUNT, Channel, EventType};
+use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, EventType};
 
 impl From<UnknownCampaign> for PyErr {
     fn from(unknown: UnknownCampaign) -> PyErr {
@@ -72,6 +72,7 @@ impl Shard {
 #[pymethods]
 impl Shard {
     #[new]
+    #[allow(clippy::too_many_arguments)] // one for each setting
     fn new(
         incarnation: u64,
         quiet_start: u16,
@@ -80,10 +81,12 @@ impl Shard {
         zones: &Zones,
         secret: [u8; 16],
         kept_answers_bytes_max: usize,
+        charged: u8,
     ) -> Self {
         let inner = shard::Shard::new(incarnation, zones.0.clone());
         let mut inner = inner.keeping(Secret::new(secret), kept_answers_bytes_max);
         inner.decay = Decay::of_half_life(half_life_s);
+        inner.charged = charged & ALL_CHANNELS;
         Shard { inner, default_quiet: (quiet_start, quiet_end), restoring: Restoring::default() }
     }
 
