@@ -26,8 +26,11 @@ __all__ = [
     "RecipientBody",
     "RecipientView",
     "SendBody",
+    "SendGridEvent",
     "Status",
     "SuppressionList",
+    "TakenEvents",
+    "TwilioStatus",
 ]
 
 Reason: TypeAlias = Literal[
@@ -51,7 +54,10 @@ DedupKey = Annotated[
 ]
 Content = Annotated[
     dict[str, Any],
-    Meta(description="Up to 65,536 bytes of JSON, kept with the message. Nothing reads it yet."),
+    Meta(
+        description="Up to 65,536 bytes of JSON, kept with the message: the values of its campaign's templates. On a "
+        "channel without one, what is said: subject, text and html."
+    ),
 ]
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -216,6 +222,36 @@ class EventsAnswer(Struct):
     """Results in the order of the events."""
 
     results: list[EventResult]
+
+
+class SendGridEvent(Struct):
+    """An event as SendGrid tells it; it has more fields. Those without a message's id are ignored."""
+
+    event: str
+    sg_event_id: str
+    timestamp: int
+    """Seconds since 1970."""
+    type: str | UnsetType = UNSET
+    """Of a bounce."""
+    message_id: str | UnsetType = UNSET
+    """The custom argument."""
+
+
+class TwilioStatus(Struct, rename="pascal"):
+    """What became of a message as Twilio tells it; it has more fields."""
+
+    message_sid: str
+    message_status: str
+    error_code: str | UnsetType = UNSET
+
+
+class TakenEvents(Struct):
+    """What became of a provider's events; `ignored` are those that say nothing of a message of ours."""
+
+    applied: Count
+    seen: Count
+    unknown: Count
+    ignored: Count
 
 
 class SuppressionView(Struct):

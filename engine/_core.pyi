@@ -40,6 +40,7 @@ __all__ = [
     "Zones",
     "check_json",
     "message_shard",
+    "part_content",
     "slot_of",
 ]
 
@@ -163,6 +164,11 @@ def check_json(body: bytes) -> None:
     """Checks any body: UTF-8, one JSON value of up to 64 levels, no key twice, nothing after it.
 
     Raises `RequestError` (400; 413 above 64 MiB)."""
+
+def part_content(part: bytes) -> tuple[str, bytes | None]:
+    """The campaign's id, and the request's `content`, a JSON object as it was given, of a part (`Request.part`).
+
+    Raises ValueError if the bytes are no part."""
 
 def slot_of(id: str) -> int:
     """The slot [0, 1024) of a recipient's id; its shard is the slot modulo the number of shards."""

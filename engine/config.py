@@ -252,10 +252,8 @@ def _describe(kind: msgspec.inspect.Type) -> str:
             return _TAKES_OF_PATTERN[pattern]
         case msgspec.inspect.VarTupleType(item_type=item):
             return f"a list, each {_describe(item)}"
-        case msgspec.inspect.BoolType():
-            return "true or false"
         case _:
-            return "text"
+            return "true or false" if isinstance(kind, msgspec.inspect.BoolType) else "text"
 
 
 def _span(low: float | None, high: float | None) -> str:

@@ -51,6 +51,10 @@ def check_delivery(settings: Settings) -> None:
             )
     if delivery.attempt_timeout_ms * 2 > delivery.claim_timeout_ms:
         raise ConfigurationError("delivery.claim_timeout_ms", "takes no less than twice delivery.attempt_timeout_ms")
+    if settings.sendgrid.webhook_public_key:
+        from engine.signature import sendgrid_key  # noqa: PLC0415 - it takes a tenth of a second, and few need it
+
+        sendgrid_key(settings.sendgrid.webhook_public_key)
     urls = {
         "delivery.public_url": delivery.public_url,
         "sendgrid.base_url": settings.sendgrid.base_url,

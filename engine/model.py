@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from engine._core import CHANNELS
 from engine.config import Settings, channel_costs, default_settings
+from engine.content import CampaignTemplates, Templates
 from engine.errors import FieldError, RequestError
 from engine.reading import convert, not_valid, read_json
 from engine.scalars import (
@@ -108,6 +109,7 @@ class _CampaignFields(_Strict, frozen=True):
     on_cap: Literal["block", "defer"] = "block"
     max_attempts: Annotated[int, Meta(ge=1, le=7)] = 3
     dedup_key: Identifier = field(default_factory=Identifier)
+    templates: CampaignTemplates = CampaignTemplates()
 
 
 class Campaign(_CampaignFields, frozen=True):
@@ -181,6 +183,7 @@ def decode_campaign(body: bytes, id_from_path: str, settings: Settings | None = 
     given = convert(value, Campaign)
     if errors := _contradictions(given):
         raise RequestError(400, "The campaign contradicts itself.", errors)
+    Templates(given.templates).require_sound()
     costs = {name: Amount(cost) for name, cost in channel_costs(settings or default_settings()).items()}
     return msgspec.structs.replace(
         given,

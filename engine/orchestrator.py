@@ -23,6 +23,7 @@ from engine.channel_selector import ChannelSelector
 from engine.claim import Begun, Claim
 from engine.columns import Features
 from engine.config import Settings, channel_gaps, half_life_s, quiet_minutes
+from engine.content_check import ContentCheck
 from engine.deduplicator import Deduplicator
 from engine.delivery import Claimed, Report, channel_bits
 from engine.delivery_config import charged_channels
@@ -69,6 +70,7 @@ class Orchestrator:
         )
         self._figures = Learning(settings).figures([], 0)
         self._rules: dict[str, Rules] = {}
+        self._content_check = ContentCheck(settings)
         self._deduplicator = Deduplicator(self._shard)
         self._send_time_scheduler = SendTimeScheduler()
         self._channel_selector = ChannelSelector(settings)
@@ -78,14 +80,17 @@ class Orchestrator:
     def decide(self, part: bytes) -> bytes:
         """Decides a part (`_core.Request.part`); the answer has a row for each recipient, in order.
 
-        Raises `UnknownCampaign` if the campaign was not put here; nothing is changed then.
+        Raises `UnknownCampaign` if the campaign was not put here, `RequestError` (400) if its templates cannot say what
+        they say with the part's content; nothing is changed then.
         """
+        self._content_check.check(part)
         prepared = self._prepare(part)
         self.budget_manager.commit(prepared)
         return self._answer(prepared, {})
 
     def _decide_left(self, left: bytes, claim: Claim) -> bytes:
         """As `decide`; what is decided is kept for the claim before others may see or write it down."""
+        self._content_check.check(left)
         prepared = self._prepare(left)
 
         def keep_so_far() -> None:
@@ -101,6 +106,7 @@ class Orchestrator:
 
         `taken` is what the parts before would have spent, on other shards. Raises as `decide`.
         """
+        self._content_check.check(part)
         prepared, taken_with_it = self._rehearsals.run(taken, lambda: self._prepare(part))
         return self._answer(prepared, taken), taken_with_it
 
@@ -129,7 +135,7 @@ class Orchestrator:
         """As `decide`, once for a claim: what was decided before is answered again, and only the rest is decided.
 
         Raises `Conflict` if the answer held a person who was erased, `Overloaded` without room to keep it,
-        `RequestError` (422) if the key is another request's.
+        `RequestError` (422) if the key is another request's; and as `decide`.
         """
         left = self._shard.left_of_part(part, claim)
         kept = self.kept_part(claim)
@@ -158,6 +164,7 @@ class Orchestrator:
         rules = rules_of(campaign, paused, self._settings)
         self._shard.put_campaign(rules)
         self._rules[campaign.id] = rules
+        self._content_check.put(campaign)
 
     def knows(self, campaign_id: str) -> bool:
         """Whether the campaign was put here."""

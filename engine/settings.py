@@ -178,7 +178,14 @@ class Delivery(_Table, frozen=True):
     twitter: ChannelDelivery
 
 
-class Smtp(_Table, frozen=True):
+class _Account(_Table, frozen=True):
+    """Has credentials, which no log may show."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
+class Smtp(_Account, frozen=True):
     """A mail server that takes messages."""
 
     host: str
@@ -190,7 +197,7 @@ class Smtp(_Table, frozen=True):
     """An address, or `Name <address>`."""
 
 
-class SendGrid(_Table, frozen=True):
+class SendGrid(_Account, frozen=True):
     base_url: str
     api_key: str
     sender: str
@@ -199,7 +206,7 @@ class SendGrid(_Table, frozen=True):
     """Base64 of its DER, as SendGrid shows it; empty: its events are refused."""
 
 
-class Twilio(_Table, frozen=True):
+class Twilio(_Account, frozen=True):
     base_url: str
     account_sid: str
     auth_token: str
@@ -208,7 +215,7 @@ class Twilio(_Table, frozen=True):
     whatsapp_sender: str
 
 
-class Webhook(_Table, frozen=True):
+class Webhook(_Account, frozen=True):
     """The user's own sender, and the signature of the events that it sends back."""
 
     url: str

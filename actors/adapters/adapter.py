@@ -10,15 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
+from engine.content import Content
+
 __all__ = ["Accepted", "Adapter", "Content", "Delivery", "Later", "Outcome", "Rejected", "Start", "Unknown"]
-
-
-class Content(NamedTuple):
-    """What a message says, as its channel takes it."""
-
-    subject: str | None = None
-    text: str | None = None
-    html: str | None = None
 
 
 class Delivery(NamedTuple):
@@ -79,8 +73,10 @@ Start: TypeAlias = Callable[[], Awaitable[bool]]
 class Adapter(Protocol):
     """A way to a provider, on one event loop."""
 
-    deduplicates: bool
-    """Whether the provider takes an attempt (`Delivery.key`) once, however often it is made."""
+    @property
+    def deduplicates(self) -> bool:
+        """Whether the provider takes an attempt (`Delivery.key`) once, however often it is made."""
+        ...
 
     async def send(self, delivery: Delivery, start: Start) -> Outcome | None:
         """Makes an attempt; None where `start` said False. What it raises counts as `Unknown` after `start` said True,

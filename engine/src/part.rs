@@ -209,6 +209,11 @@ impl Part {
         out
     }
 
+    /// What holds for all recipients, without reading them.
+    pub fn header(bytes: &[u8]) -> Result<Header, Corrupt> {
+        Header::read(&mut Reader::new(bytes))
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(bytes);
         let header = Header::read(&mut reader)?;
@@ -256,6 +261,7 @@ mod tests {
         let part = part();
         let read = Part::decode(&Part::encode(&part.header, &part.recipients));
         assert_eq!(read.as_ref(), Ok(&part));
+        assert_eq!(Part::header(&Part::encode(&part.header, &part.recipients)).as_ref(), Ok(&part.header));
         assert_eq!(part.recipients.id(1), "é");
         assert_eq!(part.recipients.contacts(0).collect::<Vec<_>>(), ["ana@example.com", "+50937001234"]);
         assert_eq!(part.recipients.contacts(1).count(), 0);

@@ -25,6 +25,7 @@ from engine.config import (
     quiet_minutes,
     urgency_table,
 )
+from engine.delivery_config import without_credentials
 from engine.errors import ConfigurationError
 from engine.settings import Settings
 
@@ -60,7 +61,16 @@ def test_environment_reaches_nested_keys_and_lists() -> None:
 def test_keys_are_kept_as_digests_only() -> None:
     settings = load_settings(environment={"MADAN_SARA_API_KEYS": "secret-one,secret-two"})
     assert settings.api_keys == tuple(hashlib.sha256(key).hexdigest() for key in (b"secret-one", b"secret-two"))
-    assert "secret" not in repr(settings)
+    assert "secret-" not in repr(settings)
+
+
+@pytest.mark.parametrize("key", ["smtp.password", "sendgrid.api_key", "twilio.auth_token", "webhook.secret"])
+def test_credentials_are_not_shown(key: str) -> None:
+    variable = f"MADAN_SARA_{key.replace('.', '__').upper()}"
+    settings = load_settings(environment={variable: "not-to-be-shown"})
+    assert "not-to-be-shown" not in repr(settings)
+    assert "not-to-be-shown" in msgspec.json.encode(settings).decode()
+    assert "not-to-be-shown" not in msgspec.json.encode(without_credentials(settings)).decode()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use super::admission::Admission;
     #[pymodule_export]
-    use super::request::{Replies, Request, RequestParser, check_json, message_shard, slot_of};
+    use super::request::{Replies, Request, RequestParser, check_json, message_shard, part_content, slot_of};
     #[pymodule_export]
     use super::shard::Shard;
     #[pymodule_export]

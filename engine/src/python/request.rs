@@ -7,6 +7,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyMapping};
 
 use crate::fault::Fault;
+use crate::part::Part;
 use crate::{arrow, json, render, replies, request, slot};
 
 /// `engine.errors.RequestError` of a fault.
@@ -143,6 +144,13 @@ impl Replies {
 #[pyfunction]
 pub fn check_json(py: Python<'_>, body: &[u8]) -> PyResult<()> {
     py.detach(|| json::check(body)).map_err(|fault| raised(py, fault))
+}
+
+#[pyfunction]
+pub fn part_content<'py>(py: Python<'py>, part: &[u8]) -> PyResult<(String, Option<Bound<'py, PyBytes>>)> {
+    let header = Part::header(part)?;
+    let content = (!header.content.is_empty()).then(|| PyBytes::new(py, &header.content));
+    Ok((header.campaign_id, content))
 }
 
 #[pyfunction]
