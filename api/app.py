@@ -8,7 +8,7 @@ from litestar import Litestar, Router
 from litestar.middleware import DefineMiddleware
 
 from actors.client import AsyncOutreach
-from api import campaigns, operations, recipients, sending
+from api import campaigns, operations, recipients, sending, unsubscribe, webhooks
 from api.door import Door
 from api.intake import Intake
 from api.keys import Keys
@@ -25,7 +25,7 @@ PREFIX = "/api/v1/outreach"
 def create_app(outreach: AsyncOutreach, settings: Settings) -> Litestar:
     """The ASGI application that answers with `outreach`, within the bounds of `settings`.
 
-    Health and /schema are open; everything else needs a key where any is configured.
+    Health and /schema are open; everything else needs a key where any is configured, except what is signed instead.
     """
     keys = Keys(settings.api_keys)
     outreach_router = Router(PREFIX, route_handlers=[*campaigns.HANDLERS, *sending.HANDLERS, *recipients.HANDLERS])
@@ -35,17 +35,23 @@ def create_app(outreach: AsyncOutreach, settings: Settings) -> Litestar:
         route_handlers=[outreach_router, *clock],
         middleware=[DefineMiddleware(Door, keys=keys, takes_place=True)],
     )
+    signed = Router(
+        PREFIX,
+        route_handlers=[*webhooks.HANDLERS, *unsubscribe.HANDLERS],
+        middleware=[DefineMiddleware(Door, takes_place=True)],
+    )
     # Its figures are wanted most when no place is left.
     metrics = Router("/", route_handlers=[operations.metrics], middleware=[DefineMiddleware(Door, keys=keys)])
     opened = Router("/", route_handlers=operations.OPEN_HANDLERS, middleware=[DefineMiddleware(Door)])
     app = Litestar(
-        route_handlers=[guarded, metrics, opened],
+        route_handlers=[guarded, signed, metrics, opened],
         exception_handlers=exception_handlers(),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,
     )
     app.state.outreach, app.state.intake, app.state.settings = outreach, Intake(settings.limits), settings
+    app.state.unsubscribes = None  # made by the first who asks for a link
     app.state.document = build_document(app.routes, version("madan-sara"), keyed=bool(settings.api_keys))
     app.asgi_handler = EncodedPaths(app.asgi_handler)
     return app

@@ -53,6 +53,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     id: str
     body: type[Struct] | None = None
     body_required: bool = True
+    body_media_type: str = JSON
+    many: bool = False
+    """The body is a list of such."""
     status: int = 200
     """Of a success; 204 has no body."""
     answer: type[Struct] | None = None
@@ -62,6 +65,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Body and answer may be Arrow streams; beside such a body the other fields come in the query."""
     open: bool = False
     """Needs no key and takes no place among the requests under way."""
+    keyless: bool = False
+    """Needs no key: a signature or a token is proof enough. No Idempotency-Key is looked at."""
+    signed_by: tuple[str, ...] = ()
+    """The headers that prove it."""
+    query: tuple[str, ...] = ()
+    """What the query may have."""
 
 
 def describe(operation_id: str, **facts: Any) -> dict[str, Any]:
@@ -113,12 +122,15 @@ def _operations(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str, HTTPRou
 
 def _operation(path: str, method: str, handler: HTTPRouteHandler, operation: Operation, keyed: bool) -> dict[str, Any]:
     names = re.findall(r"\{(\w+)\}", path)
+    needs_key = not (operation.open or operation.keyless)
+    may_have_key = method == "post" and needs_key
     statuses = {*operation.problems, *_ALWAYS}
     statuses |= set() if operation.open else set(_WITH_PLACE)
     statuses |= set(_WITH_BODY) if operation.body else set()
     statuses |= {400} if names else set()
-    statuses |= set(_WITH_KEY) if method == "post" else set()
-    statuses |= set() if operation.open else {401 if keyed else 403}
+    statuses |= set(_WITH_KEY) if may_have_key else set()
+    statuses |= {401 if keyed else 403} if needs_key else set()
+    statuses |= {401} if operation.signed_by else set()
     summary, _, description = (handler.fn.__doc__ or "").strip().partition("\n")
     document: dict[str, Any] = {
         "operationId": operation.id,
@@ -128,18 +140,23 @@ def _operation(path: str, method: str, handler: HTTPRouteHandler, operation: Ope
     }
     if description.strip():
         document["description"] = _one_line(description)
-    if names:
-        document["parameters"] = [_parameter(name) for name in names]
-    if method == "post":
-        document.setdefault("parameters", []).append(_KEY)
+    parameters = [_parameter(name) for name in names]
+    parameters += [_text("header", name, required=True) for name in operation.signed_by]
+    parameters += [_text("query", name, required=False) for name in operation.query]
+    parameters += [_KEY] if may_have_key else []
+    if parameters:
+        document["parameters"] = parameters
+    if may_have_key:
         document["responses"][str(operation.status)]["headers"] = _REPLAYED
     if operation.body:
-        schema = {"$ref": _REFERENCE.format(name=operation.body.__name__)}
+        schema: dict[str, Any] = {"$ref": _REFERENCE.format(name=operation.body.__name__)}
         document["requestBody"] = {
             "required": operation.body_required,
-            "content": {"application/json": {"schema": schema}},
+            "content": {
+                operation.body_media_type: {"schema": {"type": "array", "items": schema} if operation.many else schema}
+            },
         }
-    if keyed and not operation.open:
+    if keyed and needs_key:
         document["security"] = [{"key": []}]
     return document
 
@@ -185,3 +202,7 @@ def _parameter(name: str) -> dict[str, Any]:
     if name == "channel":
         schema = {"enum": ["email", "sms", "whatsapp", "instagram", "facebook", "linkedin", "twitter", "all"]}
     return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _text(place: str, name: str, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "schema": {"type": "string"}}
