@@ -6,10 +6,11 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from actors.answers import ActorUnreachable, NoAnswerInTime, answer_of, check_decided, unless_unavailable
+from actors.dispatcher import DISPATCHER_NAME, DeliveryFigures
 from actors.gather import Call, Gatherer
 from actors.keyed import Dry, Keyed
 from actors.ledger import LEDGER_NAME
@@ -47,12 +48,21 @@ class AsyncOutreach:
     Every call may raise `ShardUnavailable`, which says who does not answer.
     """
 
-    def __init__(self, ledger: Any, shards: Sequence[Any], settings: Settings, by_line: bool = False) -> None:
-        """`ledger` and `shards` are the actors' handles, shards by number. `by_line`: lines are used where they are."""
+    def __init__(
+        self,
+        ledger: Any,
+        shards: Sequence[Any],
+        settings: Settings,
+        dispatcher: Any | None = None,
+        by_line: bool = False,
+    ) -> None:
+        """`ledger`, `shards` and `dispatcher` are the actors' handles, shards by number; without a dispatcher nothing
+        is delivered. `by_line`: lines are used where they are."""
         self.settings = settings
         self._timeouts = Timeouts.of(settings)
         self._ledger = ledger
         self._shards = list(shards)
+        self._dispatcher = dispatcher
         self._router = Router(len(self._shards))
         self._batches = [0] * len(self._shards)
         self._lines = [self._line_to(shard) for shard in range(len(self._shards))] if by_line else []
@@ -88,6 +98,9 @@ class AsyncOutreach:
     async def set_clock(self, now: int) -> None:
         """Moves the manual clock. Raises `Conflict` if that would be backwards."""
         await self._ask_ledger("set_clock", now)
+        if self._dispatcher is not None:
+            with suppress(ShardUnavailable):  # it looks by itself, too
+                await self._ask_dispatcher("look")
 
     # ---- campaigns --------------------------------------------------------------------------------------
 
@@ -197,10 +210,12 @@ class AsyncOutreach:
         return lifted
 
     async def erase(self, recipient_id: str) -> bool:
-        """Forgets a person, but not their stops; False if nobody is known by this id."""
+        """Forgets a person, but not their stops; False if nobody is known by this id. The shard forgets first, so that
+        nothing more of them reaches the outbox."""
         shard = self._router.shard_of_recipient(recipient_id)
         erased: bool = await self._ask_shard(shard, "erase", recipient_id, await self.now())
-        return erased
+        was_in_outbox = self._dispatcher is not None and await self._ask_dispatcher("forget", recipient_id)
+        return erased or was_in_outbox
 
     async def events(self, events: Sequence[Event]) -> list[dict[str, Any]]:
         """Takes events; for each in order its `id` and `status`: `applied`, `seen` or `unknown`.
@@ -216,6 +231,20 @@ class AsyncOutreach:
                 statuses: list[str] = done.value
                 return [{"id": event.id, "status": status} for event, status in zip(events, statuses, strict=True)]
             answers = await self._take_round(step)
+
+    # ---- delivery ---------------------------------------------------------------------------------------
+
+    async def delivery(self) -> DeliveryFigures | None:
+        """How delivery goes; None where nothing is delivered."""
+        if self._dispatcher is None:
+            return None
+        figures: DeliveryFigures = await self._ask_dispatcher("figures")
+        return figures
+
+    async def secret(self) -> bytes:
+        """The cluster's, 16 bytes: what is signed with it comes from here."""
+        secret: bytes = await self._ask_ledger("secret")
+        return secret
 
     async def ready(self) -> dict[int, bool]:
         """Whether each shard, and the ledger with it, answers."""
@@ -325,6 +354,10 @@ class AsyncOutreach:
         reference = getattr(self._ledger, method).remote(*arguments)
         # Twice a shard's time: some answers wait for the shards', and say so themselves if they wait in vain.
         return await answer_of(reference, LEDGER_NAME, 2 * self._timeouts.answer)
+
+    async def _ask_dispatcher(self, method: str, *arguments: object) -> Any:
+        reference = getattr(self._dispatcher, method).remote(*arguments)
+        return await answer_of(reference, DISPATCHER_NAME, self._timeouts.answer)
 
     async def _ask_shard(self, shard: int, method: str, *arguments: object) -> Any:
         reference = getattr(self._shards[shard], method).remote(*arguments)

@@ -19,8 +19,11 @@ import msgspec
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.adapters.choice import adapters_by_channel
+from actors.adapters.outbox import Outbox
 from actors.answers import wait_for_answer
 from actors.client import AsyncOutreach
+from actors.dispatcher import DISPATCHER_NAME, Dispatcher
 from actors.ledger import LEDGER_NAME
 from actors.ledger_actor import LedgerActor
 from actors.machine import (
@@ -35,6 +38,7 @@ from actors.shard import Shard
 from actors.shard_link import NAMESPACE, shard_name
 from actors.state_directory import make_directory
 from actors.timeouts import START_TIMEOUT_S
+from engine.delivery_config import without_credentials
 from engine.errors import ConfigurationError, ShardUnavailable, StateFault
 from engine.settings import Settings
 
@@ -52,6 +56,7 @@ RESTART_PAUSE_S = 0.5
 SPARES_TIMEOUT_S = 15.0
 SPARES_PAUSE_S = 0.1
 JOIN_TIMEOUT_S = 10.0
+DISPATCHER_END_TIMEOUT_S = 3.0
 END_TIMEOUT_S = 4.0
 PROBE_TIMEOUT_S = 3.0
 CLOSE_TIMEOUT_S = 2.0
@@ -66,8 +71,11 @@ class Cluster:
 
     def __init__(self, settings: Settings, owns_ray: bool) -> None:
         """Without a `state_dir` the state lies in a temporary directory that goes with the cluster. Raises
-        `ConfigurationError` if the state directory cannot be made."""
+        `ConfigurationError` if the state directory cannot be made, or an adapter does not take its settings."""
         self._owns_ray = owns_ray
+        adapters_by_channel(
+            settings, Outbox(Path())
+        )  # what an adapter does not take stops the start, and not the dispatcher
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if not settings.state_dir:
             # An actor that was killed may still write: what it leaves is for the system to remove.
@@ -75,9 +83,10 @@ class Cluster:
         directory = Path(self._temporary.name if self._temporary else settings.state_dir).expanduser().absolute()
         make_directory(directory)
         settings = msgspec.structs.replace(settings, state_dir=str(directory))
-        self.settings = settings
-        self.ledger = _ledger_options().remote(settings)
-        self.shards = [_shard_options(index).remote(index, settings) for index in range(settings.shards)]
+        self.settings = without_credentials(settings)
+        self.ledger = _ledger_options().remote(self.settings)
+        self.shards = [_shard_options(index).remote(index, self.settings) for index in range(settings.shards)]
+        self.dispatcher = _dispatcher_options().remote(settings) if settings.delivery.enabled else None
 
     def wait(self) -> None:
         """Waits until every actor answers. Raises `ConfigurationError` if the state directory cannot be used."""
@@ -85,6 +94,8 @@ class Cluster:
             _wait_for(self.ledger, LEDGER_NAME)
             for index, shard in enumerate(self.shards):
                 _wait_for(shard, shard_name(index))
+            if self.dispatcher is not None:
+                _wait_for(self.dispatcher, DISPATCHER_NAME)
             self._wait_for_spares()
         except StateFault as fault:
             raise ConfigurationError("state_dir", f"takes a directory that can be used. {fault.detail}") from None
@@ -106,10 +117,14 @@ class Cluster:
 
     def client(self) -> AsyncOutreach:
         """A client; each lives on one event loop."""
-        return AsyncOutreach(self.ledger, self.shards, self.settings, by_line=True)
+        return AsyncOutreach(self.ledger, self.shards, self.settings, self.dispatcher, by_line=True)
 
     def stop(self) -> None:
         """Has the actors write everything down and ends them, and Ray if it was started with them."""
+        if self.dispatcher is not None:
+            with suppress(ShardUnavailable):
+                wait_for_answer(self.dispatcher.end.remote(), DISPATCHER_NAME, DISPATCHER_END_TIMEOUT_S)
+            ray.kill(self.dispatcher)
         _, late = ray.wait(
             [shard.end.remote() for shard in self.shards], num_returns=len(self.shards), timeout=END_TIMEOUT_S
         )
@@ -175,7 +190,7 @@ def join(address: str = "auto") -> AsyncOutreach:
         raise ConfigurationError("address", "takes a Ray cluster in which a Madan Sara runs")
     settings: Settings = wait_for_answer(ledger.settings.remote(), LEDGER_NAME, JOIN_TIMEOUT_S)
     shards = [_named(shard_name(index)) for index in range(settings.shards)]
-    return AsyncOutreach(ledger, shards, settings, by_line=True)
+    return AsyncOutreach(ledger, shards, settings, _named(DISPATCHER_NAME), by_line=True)
 
 
 def _wait_for(actor: Any, name: str) -> None:
@@ -238,6 +253,11 @@ def _shard_options(index: int) -> Any:
     # Calls take turns at working, and wait for their commits beside each other.
     actor = decorate(concurrency_groups={"ledger": 1}, max_concurrency=CALLS_AT_ONCE)(Shard)
     return actor.options(name=shard_name(index), **_options())
+
+
+def _dispatcher_options() -> Any:
+    actor: Any = ray.remote(Dispatcher)
+    return actor.options(name=DISPATCHER_NAME, **_options())
 
 
 def _options() -> dict[str, Any]:

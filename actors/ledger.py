@@ -80,6 +80,11 @@ class Ledger:
         async with self._answering():
             return Introduction(self._file.identity, self._file.secret, self._book.incarnation(shard))
 
+    async def secret(self) -> bytes:
+        """The cluster's, 16 bytes."""
+        async with self._answering():
+            return self._file.secret
+
     async def register(self, shard: int, incarnation: int, spent: dict[str, dict[Bucket, int]]) -> Registration:
         """Begins a life of a shard, which has spent this of each campaign in all its lives, and holds nothing.
 

@@ -43,7 +43,7 @@ class LedgerActor:
         self._is_closed = False
         self._line: Line | None = None
         self._opening = asyncio.create_task(self._open())
-        self._spares = Spares(1 + settings.shards) if is_actor() else None
+        self._spares = Spares(1 + settings.shards + settings.delivery.enabled) if is_actor() else None
 
     async def ping(self) -> bool:
         """Answers once the file is open. Raises its `StateFault`."""
@@ -53,6 +53,10 @@ class LedgerActor:
     async def settings(self) -> Settings:
         """The configuration that this cluster was started with."""
         return self._settings
+
+    async def secret(self) -> bytes:
+        """The cluster's, 16 bytes."""
+        return await (await self._ledger()).secret()
 
     async def had_spares(self) -> bool:
         """Whether the first spare processes are there."""

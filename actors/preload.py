@@ -6,10 +6,10 @@ second of a shard's start: importing numba, loading the kernels, building the zo
 
 import gc
 
-from actors import ledger_actor, shard
+from actors import dispatcher, ledger_actor, shard
 from kernels import warm_up
 
-__all__ = ["ledger_actor", "shard"]
+__all__ = ["dispatcher", "ledger_actor", "shard"]
 
 warm_up()
 # All this stays: collections of garbage would look at it again and again, while everybody waits.

@@ -26,12 +26,12 @@ from actors.ledger_link import LedgerLink
 from actors.life import MESSAGES_INCARNATION, Life, Writer
 from actors.line import open_line, place_of
 from actors.line_frames import decided
+from actors.shard_calls import CoreCalls
 from actors.shard_link import NAMESPACE, shard_name
 from actors.standing import (
     ClaimedPart,
     Demand,
     Introduction,
-    Opening,
     Part,
     Publication,
     Registration,
@@ -42,14 +42,11 @@ from actors.state_directory import shard_path
 from actors.timeouts import Timeouts
 from actors.turn import Turn
 from engine.budget_manager import Bucket, Grants
-from engine.claim import Begun, Claim
 from engine.errors import MadanSaraError, ShardUnavailable, StateFault
-from engine.event import Event
 from engine.learning import Learned
 from engine.orchestrator import ClaimedAnswer, Orchestrator
 from engine.rehearsal import Taken
 from engine.settings import Settings
-from engine.status import Tally
 from kernels import warm_up
 
 __all__ = ["Shard"]
@@ -68,7 +65,7 @@ A = TypeVar("A")
 logger = logging.getLogger("madan_sara.shard")
 
 
-class Shard:
+class Shard(CoreCalls):
     """The Ray actor. A life after a crash begins with all that was answered."""
 
     def __init__(self, index: int, settings: Settings) -> None:
@@ -139,89 +136,6 @@ class Shard:
             raise ShardUnavailable(f"The campaign {campaign_id!r} is being changed.")
         if not life.core.knows(campaign_id):
             self._put(life, self._standing_of(campaign_id))
-
-    # ---- idempotency keys -------------------------------------------------------------------------------
-
-    def kept_part(self, claim: Claim) -> tuple[bytes, bool] | None:
-        """See `Orchestrator`, as are the next two."""
-        with self._alive() as life:
-            return life.core.kept_part(claim)
-
-    def leave(self, claim: Claim, name: int, stays_bound: bool) -> None:
-        with self._alive() as life:
-            life.core.leave(claim, name, stays_bound)
-
-    def finish(self, claim: Claim, name: int, answer: bytes) -> bytes:
-        with self._alive() as life:
-            return life.core.finish(claim, name, answer)
-
-    def begin(self, openings: list[Opening]) -> list[Begun | MadanSaraError]:
-        """Binds keys in order; see `Orchestrator.begin`."""
-        begun: list[Begun | MadanSaraError] = []
-        with self._alive() as life:
-            for opening in openings:
-                try:
-                    begun.append(life.core.begin(*opening))
-                except MadanSaraError as error:
-                    begun.append(error)
-        return begun
-
-    # ---- recipients, messages, events -------------------------------------------------------------------
-
-    def merge_profile(self, part: bytes) -> None:
-        """See `Orchestrator`, as are the next ten."""
-        with self._alive() as life:
-            life.core.merge_profile(part)
-
-    def suppress(self, recipient_id: str, channel: int | None, until: int | None, reason: str | None, now: int) -> None:
-        with self._alive() as life:
-            life.core.suppress(recipient_id, channel, until, reason, now)
-
-    def lift(self, recipient_id: str, channel: int | None) -> bool:
-        with self._alive() as life:
-            return life.core.lift(recipient_id, channel)
-
-    def erase(self, recipient_id: str, now: int) -> bool:
-        with self._alive() as life:
-            return life.core.erase(recipient_id, now)
-
-    def apply_events(self, events: list[Event], now: int) -> list[str]:
-        with self._alive() as life:
-            return life.core.apply_events(events, now)
-
-    def has_messages(self, events: list[tuple[str, str]]) -> list[bool]:
-        with self._alive() as life:
-            return life.core.has_messages(events)
-
-    def bind_events(self, events: list[tuple[str, str | None]]) -> list[str | None]:
-        with self._alive() as life:
-            return life.core.bind_events(events)
-
-    def unbind_events(self, events: list[tuple[str, str]]) -> list[None]:
-        with self._alive() as life:
-            return life.core.unbind_events(events)
-
-    def cancel(self, message_id: str) -> dict[str, Any] | None:
-        with self._alive() as life:
-            return life.core.cancel(message_id)
-
-    def message(self, message_id: str) -> dict[str, Any] | None:
-        with self._alive() as life:
-            return life.core.message(message_id)
-
-    def recipient(self, recipient_id: str, now: int) -> dict[str, Any] | None:
-        with self._alive() as life:
-            return life.core.recipient(recipient_id, now)
-
-    def tally(self, campaign_id: str) -> Tally:
-        """See `engine.status.build_status`."""
-        with self._alive() as life:
-            return life.core.tally(campaign_id)
-
-    def state_hash(self) -> str:
-        """See `Orchestrator`."""
-        with self._alive() as life:
-            return life.core.state_hash()
 
     def ping(self) -> int:
         """The number of this life. Raises the `StateFault` of its file."""

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from engine.budget_manager import Bucket
 from engine.claim import Claim
+from engine.delivery import Claimed
 from engine.learning import Figures
 from engine.model import Campaign
 
 __all__ = [
     "ClaimedPart",
+    "Claims",
     "Demand",
     "Introduction",
     "Opening",
@@ -31,6 +33,16 @@ class ClaimedPart(NamedTuple):
     campaign_id: str
     columns: bytes
     claim: Claim
+
+
+class Claims(NamedTuple):
+    """What a dispatcher gets when it asks what is due."""
+
+    claimed: list[Claimed]
+    versions: dict[str, int]
+    """Of the rules of each campaign among them."""
+    oldest: dict[str, int]
+    """For each channel on which something is due still: the instant of what waits longest."""
 
 
 class Opening(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import ConfigurationError
 
-__all__ = ["ledger_path", "make_directory", "shard_path", "shards_with_files"]
+__all__ = ["ledger_path", "make_directory", "outbox_path", "shard_path", "shards_with_files"]
 
 OF_SHARDS = "shard-*.sqlite*"
 """Files of shards, and what lies beside them."""
@@ -23,6 +23,11 @@ def ledger_path(directory: Path) -> Path:
 def shard_path(directory: Path, index: int) -> Path:
     """A shard's state file."""
     return directory / f"shard-{index}.sqlite"
+
+
+def outbox_path(directory: Path) -> Path:
+    """What the adapter `outbox` writes."""
+    return directory / "outbox.db"
 
 
 def shards_with_files(directory: Path) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import rich_click as click
 
+from engine._core import CHANNELS
 from engine.config import load_settings
 from engine.errors import ConfigurationError, MadanSaraError
 
@@ -67,6 +68,27 @@ def serve(config: Path | None, address: str, **options: Any) -> None:
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
     except (KeyboardInterrupt, SystemExit):  # Ray, too, has its handlers, which exit with the signal's number
         sys.exit(0)
+
+
+@main.command()
+@click.option("--state-dir", help="Directory of the server's state.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file over the defaults, as the server's.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Only messages of one channel.")
+@click.option("--recipient", "recipient_id", help="Only messages to one recipient, by id.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, everything in it.")
+def outbox(state_dir: str | None, config: Path | None, as_json: bool, **choice: Any) -> None:
+    """List what the adapter `outbox` would have sent, the newest first. The server may run meanwhile."""
+    try:
+        settings = load_settings(config, options={"state_dir": state_dir})
+        if not settings.state_dir:
+            raise ConfigurationError("state_dir", "takes the directory of a server's state: --state-dir DIR")
+        from api.outbox import print_outbox  # noqa: PLC0415 - only where it is needed
+
+        print_outbox(Path(settings.state_dir), as_json, **choice)
+    except MadanSaraError as error:
+        click.echo(f"madan-sara: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
 
 
 @main.group()

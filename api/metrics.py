@@ -7,9 +7,21 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-__all__ = ["DECISIONS", "REQUESTS", "count_decisions", "count_refused", "request_began", "request_ended"]
+from actors.dispatcher import DeliveryFigures
+
+__all__ = [
+    "DECISIONS",
+    "REQUESTS",
+    "count_decisions",
+    "count_refused",
+    "delivery_text",
+    "request_began",
+    "request_ended",
+]
 
 DECISIONS = Counter(
     "madan_sara_decisions",
@@ -76,3 +88,43 @@ def _decisions(status: str, label: str) -> Counter:
 def count_refused() -> None:
     """Adds one; the counts by path have none of them."""
     REFUSED.inc()
+
+
+class _DeliveryCollector(Collector):
+    """What the dispatcher counts, in its own process."""
+
+    def __init__(self, figures: DeliveryFigures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        figures = self._figures
+        attempts = CounterMetricFamily(
+            "madan_sara_attempts", "Attempts to deliver, by channel and outcome.", labels=["channel", "outcome"]
+        )
+        for (channel, outcome), count in sorted(figures.outcomes.items()):
+            attempts.add_metric([channel, outcome], count)
+        age = GaugeMetricFamily(
+            "madan_sara_queue_age_seconds", "How long the message waits that has been due longest.", labels=["channel"]
+        )
+        for channel, seconds in figures.queue_age_s.items():
+            age.add_metric([channel], seconds)
+        claimed = GaugeMetricFamily("madan_sara_messages_claimed", "Messages on their way out.", labels=["channel"])
+        for channel, count in figures.under_way.items():
+            claimed.add_metric([channel], count)
+        families: list[Metric] = [attempts, age, claimed]
+        if figures.settled_until is not None:
+            families.append(
+                GaugeMetricFamily(
+                    "madan_sara_settled_until_seconds",
+                    "Everything that was due by this instant has left; absent while something is on its way.",
+                    figures.settled_until,
+                )
+            )
+        return families
+
+
+def delivery_text(figures: DeliveryFigures) -> bytes:
+    """The figures of delivery as Prometheus text."""
+    registry = CollectorRegistry()
+    registry.register(_DeliveryCollector(figures))
+    return generate_latest(registry)

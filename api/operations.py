@@ -7,9 +7,11 @@ from litestar import Response, get, put
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from api.context import AnyRequest, answer, intake_of, outreach_of
+from api.metrics import delivery_text
 from api.openapi import describe
 from api.problems import problem_response
 from api.shapes import Clock, Health
+from engine.errors import ShardUnavailable
 from engine.reading import convert, not_valid, read_json
 from engine.scalars import Instant
 
@@ -37,8 +39,13 @@ async def ready(request: AnyRequest) -> Response[bytes]:
 
 @get("/metrics", **describe("metrics", media_type="text/plain"))
 async def metrics(request: AnyRequest) -> Response[bytes]:
-    """Figures as Prometheus text."""
-    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    """Figures as Prometheus text; those of delivery are left out while the dispatcher starts again."""
+    text = generate_latest(REGISTRY)
+    try:
+        delivery = await outreach_of(request).delivery()
+    except ShardUnavailable:
+        delivery = None  # the others are wanted all the same
+    return Response(text if delivery is None else text + delivery_text(delivery), media_type=CONTENT_TYPE_LATEST)
 
 
 @get("/schema/openapi.json", **describe("schema", open=True))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-import msgspec
 import pytest
 
 from actors.client import AsyncOutreach
 from actors.cluster import Cluster, start
-from engine.config import default_settings
+from tests.settings import deciding
 
 CLUSTER_SHARDS = 4
 
@@ -17,8 +16,7 @@ CLUSTER_SHARDS = 4
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Four shards under the manual clock. Its state is shared: tests use campaigns and people of their own."""
-    settings = msgspec.structs.replace(default_settings(), shards=CLUSTER_SHARDS, clock="manual")
-    started = start(settings)
+    started = start(deciding(shards=CLUSTER_SHARDS, clock="manual"))
     yield started
     started.stop()
 

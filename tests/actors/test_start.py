@@ -31,7 +31,7 @@ def answer(actor: Actor, *_: Any) -> bool:
 
 def make_cluster(ledger: Actor, *shards: Actor) -> Cluster:
     made = Cluster.__new__(Cluster)
-    made.ledger, made.shards = ledger, list(shards)
+    made.ledger, made.shards, made.dispatcher = ledger, list(shards), None
     return made
 
 

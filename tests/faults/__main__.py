@@ -30,6 +30,7 @@ from actors.cluster import Cluster, running
 from engine.config import default_settings
 from tests.actors.state_crashes import damaged_files, torn_commits
 from tests.faults.cuts import cut_shards, damaged_shards
+from tests.faults.delivery_kills import delivery_kills
 from tests.faults.directories import damaged_directories
 from tests.faults.disk_errors import KINDS, DiskRound
 from tests.faults.failing_disk import FailingDisk
@@ -38,6 +39,7 @@ from tests.faults.leases import PAIRS, TIMES, killed_leases
 from tests.faults.lost_calls import LOGGED, lost_calls
 from tests.faults.server_kills import KINDS as SERVER_KINDS
 from tests.faults.server_kills import server_kills
+from tests.settings import deciding
 
 SHARDS = 4
 SHARD_TIMEOUT_MS = 5000
@@ -60,7 +62,7 @@ class Stage:
         if self._cluster is None:
             self._disk = self._stack.enter_context(FailingDisk.preloaded())
             limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
-            settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
+            settings = deciding(shards=SHARDS, clock="manual", limits=limits)
             self._cluster = self._stack.enter_context(running(settings))
         return self._cluster
 
@@ -124,6 +126,7 @@ FAULTS = (
         "leases", "deaths at two steps of a lease", TIMES * len(PAIRS), len(PAIRS), ("pairs",), in_files(killed_leases)
     ),
     Fault("servers", "kill -9 of a server, by what of it", 100, 4, SERVER_KINDS, in_files(server_kills)),
+    Fault("delivery", "kill -9 while messages leave", 20, 20, ("dispatcher", "shard"), in_files(delivery_kills)),
     Fault("flipped", "a damaged file", 5_000, 500, (), in_files(damaged_files)),
     Fault("damaged", "a damaged file of a whole shard", 4_000, 500, (), in_files(damaged_shards)),
     Fault("directories", "a damaged file of a directory", 1_000, 250, (), in_directories),

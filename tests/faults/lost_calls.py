@@ -26,6 +26,7 @@ from engine.config import default_settings
 from tests.faults.kills import ROUND_WITHIN_S, Plan, Round
 from tests.faults.patience import PatientOutreach
 from tests.faults.server import LAST_WORDS, RAY_GAVE_UP
+from tests.settings import deciding
 
 CALL = "CoreWorkerService.grpc_client.PushTask"
 ARRIVAL = "CoreWorkerService.grpc_server.PushTask"
@@ -112,7 +113,7 @@ def main() -> None:
     """The process that `lost_calls` starts."""
     count, seed = map(int, sys.argv[1:])
     limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
-    settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
+    settings = deciding(shards=SHARDS, clock="manual", limits=limits)
     actors.cluster.RESTART_TIMEOUT_S = START_TIMEOUT_S  # each try at a start loses calls, too
     with running(settings) as cluster:
         print(msgspec.json.encode(asyncio.run(play(cluster, count, seed))).decode())

@@ -29,6 +29,7 @@ from actors.state_file import StateFile
 from engine.config import default_settings
 from engine.settings import Settings
 from tests.faults.processes import Handle, LedgerProcess, Process, ShardProcess
+from tests.settings import deciding
 
 SHARDS = 2
 SHARD_TIMEOUT_MS = 2000
@@ -46,7 +47,7 @@ class Machine:
 
     def __init__(self, place: Path, dice: random.Random) -> None:
         limits = msgspec.structs.replace(default_settings().limits, shard_timeout_ms=SHARD_TIMEOUT_MS)
-        self.settings = msgspec.structs.replace(default_settings(), shards=SHARDS, clock="manual", limits=limits)
+        self.settings = deciding(shards=SHARDS, clock="manual", limits=limits)
         self.strikes: list[Strike] = []
         """Those to come, in order."""
         self.reached: Counter[str] = Counter()

@@ -109,6 +109,7 @@ class Server:
 
     def _launch(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")}
+        environment["MADAN_SARA_DELIVERY__ENABLED"] = "false"  # clients say what is sent
         with self._said.open("wb") as said, self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=said, stderr=log, env=environment, start_new_session=True
