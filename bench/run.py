@@ -15,6 +15,7 @@ from bench.checkpoint import checkpoint
 from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Refused
 from bench.data_job_speed import data_job
+from bench.delivery import delivery
 from bench.durability import durability
 from bench.engine_decisions import engine_decisions
 from bench.growth.curves import growth
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "memory": memory,
     "checkpoint": checkpoint,
     "restart": restart,
+    "delivery": delivery,
     "peers": peers,
     "overload": overload,
     "data_job": data_job,

@@ -35,8 +35,10 @@ class Server:
     command = ("-m", "api.cli")
     """To Python, before the arguments of `serve`."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, delivers: bool = False) -> None:
+        """What decides is measured without what delivers, unless it is to deliver, too."""
         self.arguments = arguments
+        self.delivers = delivers
         self.host = ""
         self.port = 0
         self.exit_code: int | None = None
@@ -47,6 +49,7 @@ class Server:
         self._log = Path(self._folder.name) / "server.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MADAN_SARA_")}
         environment["PYTHONUNBUFFERED"] = "1"
+        environment["MADAN_SARA_DELIVERY__ENABLED"] = "true" if self.delivers else "false"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *self.command, "serve", "--port", "0", *self.arguments],
