@@ -59,8 +59,8 @@ def delivery() -> Result:
             for number in range(ROUNDS):
                 tell(f"round {number + 1} of {ROUNDS}")
                 plain.append(_plain(sink))
+                connection.close()  # it was idle for long
                 ours.append(_ours(sink, connection, number))
-                connection.close()  # it is idle for long
             plain.append(_plain(sink))
     middle, plain_middle = median(ours), median(plain)
     ratio = middle / plain_middle
