@@ -28,7 +28,7 @@ class Speech:
         """By at least this version of its campaign. Raises `ContentError` for what cannot be said, `ShardUnavailable`
         where the ledger does not answer."""
         standing, templates = await self._templates(claimed.campaign_id, version)
-        url = self._unsubscribes.url_of(claimed.message_id)
+        url = self._unsubscribes.url_of(claimed.message_id, claimed.channel)
         campaign = standing.campaign
         return templates.render(claimed.channel, claimed.content, campaign.id, campaign.name, url), url
 

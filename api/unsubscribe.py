@@ -70,34 +70,40 @@ async def ask_unsubscribe(request: AnyRequest, token: FromPath[str]) -> Response
 
 @post(_PATH, status_code=200, **describe("unsubscribe", media_type=_HTML, problems=(404,), keyless=True))
 async def unsubscribe(request: AnyRequest, token: FromPath[str]) -> Response[bytes]:
-    """Unsubscribes whom a message went to from its channel.
+    """Unsubscribes whom a message went to from the channel that it went by.
 
     What mail programs post (List-Unsubscribe=One-Click) and what the page's button posts is the same, and the post
     itself is the wish, so the body is not looked at. To post again does the same again.
     """
-    message_id = await _message_of(request, token)
-    if message_id is None or not await _unsubscribe(request, message_id):
+    named = await _message_of(request, token)
+    if named is None or not await _unsubscribe(request, *named):
         return _nothing()
     return _page(_DONE)
 
 
-async def _unsubscribe(request: AnyRequest, message_id: str) -> bool:
-    """False where the message is not there any more."""
+async def _unsubscribe(request: AnyRequest, message_id: str, channel: str) -> bool:
+    """False where the message is not there any more.
+
+    An event tells of the channel that the message goes by now. Where that is another one by now, and where the event
+    was told before (the stop may have been lifted since, and the person presses the button again), the channel is
+    stopped without.
+    """
     outreach = outreach_of(request)
-    event = Event(
-        id=Identifier.read(f"unsubscribe:{message_id}"), type="unsubscribed", message_id=Identifier.read(message_id)
-    )
-    (result,) = await outreach.events([event])
-    status: str = result["status"]
-    if status == "seen":  # it may have been lifted since, and the person presses the button again
-        message = await outreach.message(message_id)
-        if message is None:
-            return False
-        await outreach.suppress(message["recipient_id"], message["channel"], None, "unsubscribed")
-    return status != "unknown"
+    message = await outreach.message(message_id)
+    if message is None:
+        return False
+    if message["channel"] == channel:
+        event = Event(
+            id=Identifier.read(f"unsubscribe:{message_id}"), type="unsubscribed", message_id=Identifier.read(message_id)
+        )
+        (result,) = await outreach.events([event])
+        if result["status"] != "seen":
+            return bool(result["status"] != "unknown")
+    await outreach.suppress(message["recipient_id"], channel, None, "unsubscribed")
+    return True
 
 
-async def _message_of(request: AnyRequest, token: str) -> str | None:
+async def _message_of(request: AnyRequest, token: str) -> tuple[str, str] | None:
     state = request.app.state
     if state.unsubscribes is None:
         secret = await outreach_of(request).secret()

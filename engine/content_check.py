@@ -18,7 +18,7 @@ class ContentCheck:
     """Compiles a campaign's templates when the first request comes: most campaigns of a shard that starts are over."""
 
     def __init__(self, settings: Settings) -> None:
-        self._unsubscribe_url = Unsubscribes(b"", settings.delivery.public_url).url_of(SOME_MESSAGE)
+        self._unsubscribe_url = Unsubscribes(b"", settings.delivery.public_url).url_of(SOME_MESSAGE, "instagram")
         self._campaigns: dict[str, Campaign] = {}
         """Those with templates."""
         self._templates: dict[str, Templates] = {}

@@ -1,6 +1,7 @@
 """One-click unsubscribing: the link in a message, and what message a link is of.
 
-The rule: a link says only a message's id, and nobody makes one without the cluster's secret.
+The rule: a link says only a message's id and the channel that it went by, since it may have gone on by another, and
+nobody makes one without the cluster's secret.
 """
 
 from __future__ import annotations
@@ -27,21 +28,23 @@ class Unsubscribes:
         self._key = hmac.digest(secret, _PURPOSE, hashlib.sha256)
         self._public_url = public_url.rstrip("/")
 
-    def url_of(self, message_id: str) -> str | None:
-        """Where one click unsubscribes from a message's channel; None where nobody reaches this server."""
+    def url_of(self, message_id: str, channel: str) -> str | None:
+        """Where one click unsubscribes from a channel by which a message goes; None where nobody reaches this
+        server."""
         if not self._public_url:
             return None
-        return f"{self._public_url}{UNSUBSCRIBE_PATH}{quote(self._token(message_id), safe='')}"
+        return f"{self._public_url}{UNSUBSCRIBE_PATH}{quote(self._token(f'{message_id}.{channel}'), safe='')}"
 
-    def message_of(self, token: str) -> str | None:
-        """The id of the message whose token this is; None where it was not made here."""
-        message_id, _, _ = token.rpartition(".")
-        matches = hmac.compare_digest(_bytes(token), _bytes(self._token(message_id)))
-        return message_id if message_id and matches else None
+    def message_of(self, token: str) -> tuple[str, str] | None:
+        """The id of the message whose token this is, and the channel; None where it was not made here."""
+        named, _, _ = token.rpartition(".")
+        message_id, _, channel = named.rpartition(".")
+        matches = hmac.compare_digest(_bytes(token), _bytes(self._token(named)))
+        return (message_id, channel) if message_id and matches else None
 
-    def _token(self, message_id: str) -> str:
-        tag = hmac.digest(self._key, _bytes(message_id), hashlib.sha256)[:_TAG_BYTES]
-        return f"{message_id}.{base64.urlsafe_b64encode(tag).rstrip(b'=').decode()}"
+    def _token(self, named: str) -> str:
+        tag = hmac.digest(self._key, _bytes(named), hashlib.sha256)[:_TAG_BYTES]
+        return f"{named}.{base64.urlsafe_b64encode(tag).rstrip(b'=').decode()}"
 
 
 def _bytes(text: str) -> bytes:

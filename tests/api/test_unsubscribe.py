@@ -23,8 +23,8 @@ SECRET = bytes(range(16))
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
-def path_of(message_id: str, secret: bytes = SECRET) -> str:
-    url = Unsubscribes(secret, PUBLIC_URL).url_of(message_id)
+def path_of(message_id: str, secret: bytes = SECRET, channel: str = "email") -> str:
+    url = Unsubscribes(secret, PUBLIC_URL).url_of(message_id, channel)
     assert url is not None
     return url.removeprefix(PUBLIC_URL)
 
@@ -123,11 +123,19 @@ async def test_to_post_again_stops_what_was_lifted_since(front: httpx.AsyncClien
     assert client.suppressed == [("c-1", "email", None, "unsubscribed")]
 
 
-@pytest.mark.parametrize("status", ["unknown", "seen"])
-async def test_nobody_is_told_to_be_unsubscribed_who_is_not(
-    front: httpx.AsyncClient, client: Client, status: str
+async def test_the_channel_of_the_link_is_stopped_after_the_message_went_on_by_another(
+    front: httpx.AsyncClient, client: Client
 ) -> None:
-    client.status, client.message_ = status, None
+    Page(await front.post(path_of("m-1", channel="sms"), data=ONE_CLICK))
+    assert client.events_ == []
+    assert client.suppressed == [("c-1", "sms", None, "unsubscribed")]
+
+
+@pytest.mark.parametrize("message", [None, {"recipient_id": "c-1", "channel": "email"}])
+async def test_nobody_is_told_to_be_unsubscribed_who_is_not(
+    front: httpx.AsyncClient, client: Client, message: dict[str, Any] | None
+) -> None:
+    client.status, client.message_ = "unknown", message
     problem_of(await front.post(path_of("m-1"), data=ONE_CLICK), 404)
     assert client.suppressed == []
 
