@@ -12,8 +12,8 @@ from ray._private.services import find_gcs_addresses
 from ray._private.utils import read_ray_address
 from ray._raylet import Config  # type: ignore[attr-defined]
 
-from engine.config import is_loopback
 from engine.errors import ConfigurationError
+from engine.loopback import is_loopback
 
 __all__ = ["SYSTEM_CONFIG", "bind_to_loopback", "found_cluster", "lead_workers_here", "offer_token", "require_token"]
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 
-from engine.config import is_loopback
+from engine.loopback import is_loopback
 
 __all__ = ["Keys"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import ipaddress
 import math
 import os
 import re
@@ -24,6 +23,7 @@ from msgspec import Struct
 from engine._core import CHANNELS, CUSTOMER_TYPES, DEVICES, URGENCIES
 from engine.delivery_config import check_delivery
 from engine.errors import ConfigurationError
+from engine.loopback import is_loopback
 from engine.money import AMOUNT_PATTERN, AMOUNT_TAKES, parse_amount
 from engine.settings import MINUTE_PATTERN, Settings
 
@@ -38,7 +38,6 @@ __all__ = [
     "engagement_rates",
     "factor_weights",
     "half_life_s",
-    "is_loopback",
     "load_settings",
     "quiet_minutes",
     "urgency_table",
@@ -74,16 +73,6 @@ def load_settings(
 def default_settings() -> Settings:
     """What defaults.toml says, untouched by files and environment."""
     return load_settings(environment={})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a bind address reaches this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def factor_weights(settings: Settings) -> Float64:

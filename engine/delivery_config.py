@@ -8,6 +8,7 @@ import msgspec
 
 from engine._core import CHANNELS
 from engine.errors import ConfigurationError
+from engine.loopback import is_loopback
 from engine.settings import ChannelDelivery, Settings
 
 __all__ = ["channel_delivery", "charged_channels", "check_delivery", "without_credentials"]
@@ -49,6 +50,11 @@ def check_delivery(settings: Settings) -> None:
             raise ConfigurationError(
                 f"twilio.{channel}_sender", f"is needed where delivery.{channel}.adapter is twilio"
             )
+    if settings.smtp.username and settings.smtp.security == "none" and not is_loopback(settings.smtp.host):
+        raise ConfigurationError(
+            "smtp.security",
+            "takes starttls or tls where smtp.username is given, or the password could be read on its way",
+        )
     if delivery.attempt_timeout_ms * 2 > delivery.claim_timeout_ms:
         raise ConfigurationError("delivery.claim_timeout_ms", "takes no less than twice delivery.attempt_timeout_ms")
     if settings.sendgrid.webhook_public_key:

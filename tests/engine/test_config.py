@@ -20,13 +20,13 @@ from engine.config import (
     engagement_rates,
     factor_weights,
     half_life_s,
-    is_loopback,
     load_settings,
     quiet_minutes,
     urgency_table,
 )
 from engine.delivery_config import without_credentials
 from engine.errors import ConfigurationError
+from engine.loopback import is_loopback
 from engine.settings import Settings
 
 
@@ -99,6 +99,7 @@ def test_credentials_are_not_shown(key: str) -> None:
         ("[costs]\nemail = 0.1", "costs.email", "decimal string"),
         ('api_keys = ["with space"]', "api_keys", "visible ASCII"),
         ('host = "0.0.0.0"', "host", "loopback"),
+        ('[smtp]\nhost = "mail.example"\nusername = "ana"\nsecurity = "none"', "smtp.security", "starttls or tls"),
         ("port =", "--config", "TOML"),
     ],
 )
