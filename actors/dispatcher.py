@@ -19,6 +19,7 @@ from actors.adapters.choice import adapters_by_channel
 from actors.adapters.outbox import Outbox
 from actors.answers import answer_of
 from actors.dispatch import Dispatch
+from actors.gather import Gatherer
 from actors.ledger import LEDGER_NAME
 from actors.shard_link import NAMESPACE, shard_name
 from actors.speech import Speech
@@ -112,13 +113,18 @@ class RayShards:
         self._settings = settings
         self._timeout_s = Timeouts.of(settings).answer
         self._actors: dict[str, Any] = {}
+        self._clock = Gatherer(self._read_clock)
 
     async def now(self) -> int:
         """The system clock here, or the cluster's manual clock."""
         if self._settings.clock == "system":
             return int(time.time())
+        return await self._clock.ask(None)
+
+    async def _read_clock(self, asked: list[None]) -> list[int]:
+        """The manual clock, for all who asked before this began."""
         now: int = await self._ask_ledger("now")
-        return now
+        return [now] * len(asked)
 
     async def secret(self) -> bytes:
         """The cluster's."""

@@ -13,7 +13,7 @@ from email.errors import HeaderParseError, InvalidHeaderDefect
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from actors.adapters.adapter import Delivery, Later, Rejected
 from engine.errors import ConfigurationError
@@ -108,8 +108,8 @@ def _fault(delivery: Delivery) -> Rejected | Later | None:
     return None
 
 
-def _parsed_sender(sender: str) -> tuple[Address, str]:
-    """Whom mail is from, and the address in it."""
+def _parsed_sender(sender: str) -> tuple[Any, str]:
+    """Whom mail is from, as a header that need not be parsed again, and the address in it."""
     message = EmailMessage(SMTP)
     try:
         message["From"] = sender
@@ -118,7 +118,8 @@ def _parsed_sender(sender: str) -> tuple[Address, str]:
         is_wrong = any(isinstance(defect, InvalidHeaderDefect) for defect in message["From"].defects)
         if is_wrong or not (one.username and one.domain and address.isascii()) or _NOT_IN_AN_ADDRESS.search(address):
             raise ValueError
-        return Address(one.display_name, addr_spec=address), address
+        message.replace_header("From", Address(one.display_name, addr_spec=address))
+        return message["From"], address
     except (ValueError, IndexError, HeaderParseError):
         takes = 'takes an address, ASCII before the @, or a name and it: "Ana\'s shop <news@example.com>"'
         raise ConfigurationError("smtp.sender", takes) from None
