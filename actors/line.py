@@ -95,7 +95,7 @@ class Line:
             with connection:
                 connection.sendall(WELCOME)
                 while (content := received(connection)) is not None:
-                    connection.sendall(frame(self._answer(content)))
+                    send(connection, frame(self._answer(content)))
         except OSError:
             pass  # the client has gone; what was decided stays decided
         except msgspec.MsgspecError as error:
@@ -123,6 +123,15 @@ def is_ours(connection: socket.socket) -> bool:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     _, user, _ = CREDENTIALS.unpack(raw)
     return bool(user == os.geteuid())
+
+
+def send(connection: socket.socket, pieces: tuple[bytes, bytes]) -> None:
+    """All of a frame, mostly in one call of the system's."""
+    sent = connection.sendmsg(pieces)
+    for piece in pieces:
+        if sent < len(piece):
+            connection.sendall(memoryview(piece)[sent:])
+        sent = max(0, sent - len(piece))
 
 
 def received(connection: socket.socket) -> bytearray | None:

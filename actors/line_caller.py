@@ -166,7 +166,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._frame = loop.create_future()
         if self.is_closed:
             raise ConnectionResetError
-        self._transport.write(frame(content))
+        self._transport.writelines(frame(content))
         timer = loop.call_at(deadline, self._fail, TimeoutError())
         try:
             return await self._frame

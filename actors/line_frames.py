@@ -61,9 +61,9 @@ _outcomes = msgspec.msgpack.Decoder(list[bytes | Fault])
 _clock = msgspec.msgpack.Decoder(int)
 
 
-def frame(content: bytes) -> bytes:
-    """As it goes over the line."""
-    return HEAD.pack(len(content)) + content
+def frame(content: bytes) -> tuple[bytes, bytes]:
+    """As it goes over the line, in two pieces: what is long is not copied for its head."""
+    return HEAD.pack(len(content)), content
 
 
 def parts_as_bytes(parts: Sequence[Part]) -> bytes:

@@ -102,8 +102,9 @@ class Intake:
             more = message["more_body"] if message["type"] == "http.response.body" else False
             try:
                 async with asyncio.timeout(self._limits.body_timeout_ms / 1000):
+                    whole = memoryview(body)
                     for start in range(0, len(body), PIECE_BYTES):
-                        piece = body[start : start + PIECE_BYTES]
+                        piece = whole[start : start + PIECE_BYTES]
                         last = start + PIECE_BYTES >= len(body)
                         await send({"type": "http.response.body", "body": piece, "more_body": more or not last})
             except TimeoutError:

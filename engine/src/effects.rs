@@ -170,7 +170,7 @@ impl Shard {
         effects.latest = Some(self.latest);
         let mut bytes = Vec::new();
         append(&(self.messages.incarnation(), self.latest), &mut bytes)?;
-        let mut writer = Writer::new(self);
+        let mut writer = Writer::after(bytes, self);
         for (kind, indices) in indexed {
             for index in indices {
                 writer.write_indexed(kind, index)?;
@@ -183,7 +183,7 @@ impl Shard {
                 effects.note(PageKey::of_digest(kind, digest), sequence);
             }
         }
-        bytes.extend_from_slice(&writer.into_bytes());
+        let bytes = writer.into_bytes();
         effects.allowance += bytes.len() as i64 + PAGE_ALLOWANCE_BYTES;
         let mut pages = Vec::new();
         while effects.allowance > 0

@@ -91,8 +91,13 @@ pub struct Writer<'s> {
 }
 
 impl<'s> Writer<'s> {
+    /// Behind what was written before.
+    pub fn after(bytes: Vec<u8>, shard: &'s Shard) -> Self {
+        Writer { shard, content: None, bytes }
+    }
+
     pub fn new(shard: &'s Shard) -> Self {
-        Writer { shard, content: None, bytes: Vec::new() }
+        Writer::after(Vec::new(), shard)
     }
 
     /// A thing that has an index: recipients, messages, campaigns, deliveries, keys.

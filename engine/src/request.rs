@@ -1,5 +1,6 @@
 //! A request: from the body of a batch, a single send or a profile, in JSON or Arrow, to the parts of the shards.
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use jiter::Peek;
 
@@ -169,7 +170,7 @@ impl Parser {
     }
 
     /// Reads a batch whose recipients are an Arrow stream; `options` is a JSON object of all else.
-    pub fn arrow_batch(&self, options: &[u8], stream: &[u8]) -> Result<Request, Fault> {
+    pub fn arrow_batch(&self, options: &[u8], stream: Bytes) -> Result<Request, Fault> {
         let mut cursor = Cursor::new(utf8(options)?);
         let mut request = self.whole(&mut cursor, Form::Options).map_err(|stop| stop.into_fault(options))?;
         arrow::stream::read(stream, RECIPIENTS_MAX, |batch| {

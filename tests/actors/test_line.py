@@ -172,7 +172,7 @@ class Dies:
 
 
 @pytest.mark.parametrize(
-    "last_words", [b"", b"\0", HEAD.pack(100), frame(outcomes_as_bytes([b"answer"]))[:-1]], ids=repr
+    "last_words", [b"", b"\0", HEAD.pack(100), b"".join(frame(outcomes_as_bytes([b"answer"])))[:-1]], ids=repr
 )
 async def test_a_shard_that_dies_answers_nothing_and_is_asked_where_it_is_then(last_words: bytes) -> None:
     dies, shard = Dies(last_words), Shard()
@@ -302,7 +302,7 @@ async def test_what_is_no_call_ends_its_connection_alone() -> None:
         stranger.connect(shard.line.name)
         stranger.settimeout(TIMEOUT_S)
         assert stranger.recv(16) == WELCOME
-        stranger.sendall(frame(b"\xc1"))
+        stranger.sendall(b"".join(frame(b"\xc1")))
         assert stranger.recv(16) == b""
         stranger.close()
         assert await decide(caller, [("c", b"1")]) == [b"1"]

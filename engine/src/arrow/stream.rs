@@ -14,6 +14,7 @@ use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_ipc::{Endianness, Message, root_as_message};
 use arrow_schema::{DataType, Schema, SchemaRef};
+use bytes::Bytes;
 
 use super::{layout, schema};
 use crate::fault::Fault;
@@ -25,11 +26,13 @@ const REASON_CHARACTERS_MAX: usize = 120;
 const CONTINUATION: [u8; 4] = [u8::MAX; 4];
 
 /// Hands the record batches of a stream on, in order, no more than `rows_max` rows in all.
-pub fn read(body: &[u8], rows_max: usize, mut take: impl FnMut(&RecordBatch)) -> Result<(), Fault> {
+///
+/// The columns lie in the body itself; arrow-rs copies those that are not aligned there, as of a body that begins at
+/// an odd address.
+pub fn read(body: Bytes, rows_max: usize, mut take: impl FnMut(&RecordBatch)) -> Result<(), Fault> {
     if body.len() > BODY_BYTES_MAX {
         return Err(Fault::one(413, "", "takes up to 64 MiB"));
     }
-    // The copy begins at a multiple of 64, so that what the format aligns is aligned in memory.
     let mut messages = Messages { rest: Buffer::from(body) };
     let (metadata, _) = messages.next()?.ok_or_else(|| broken("it ends before its schema"))?;
     let schema = schema_of(&message_of(&metadata)?)?;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
+use bytes::Bytes;
 
 use crate::fault::Fault;
 use crate::request::{Entry, Parser, Request};
@@ -22,18 +23,27 @@ fn stream(columns: &[(&str, &[Option<&str>])]) -> Result<Vec<u8>, ArrowError> {
 }
 
 fn read(stream: &[u8]) -> Result<Request, Fault> {
-    Parser::new(["UTC".to_owned()], 4).arrow_batch(OPTIONS, stream)
+    read_at(stream, 0)
+}
+
+/// Where the stream begins so many bytes behind where memory is aligned.
+fn read_at(stream: &[u8], offset: usize) -> Result<Request, Fault> {
+    let moved = [&vec![0; offset], stream].concat();
+    Parser::new(["UTC".to_owned()], 4).arrow_batch(OPTIONS, Bytes::from(moved).slice(offset..))
 }
 
 #[test]
-fn rows_of_all_batches_are_read_in_order() {
+fn rows_of_all_batches_are_read_in_order_wherever_they_lie() {
     let stream = stream(&[("id", &[Some("c-1"), None, Some("c-3")]), ("device", &[None, None, Some("toaster")])]);
-    let request = read(&stream.expect("a stream")).expect("the stream is right");
-    let told = request.entries().map(|entry| match entry {
-        Entry::Valid { id, .. } => id.to_owned(),
-        Entry::Invalid(invalid) => invalid.errors[0].path.to_string(),
-    });
-    assert_eq!(told.collect::<Vec<_>>(), ["c-1", "/id", "/device", "c-1", "/id", "/device"]);
+    let stream = stream.expect("a stream");
+    for offset in 0..8 {
+        let request = read_at(&stream, offset).expect("the stream is right");
+        let told = request.entries().map(|entry| match entry {
+            Entry::Valid { id, .. } => id.to_owned(),
+            Entry::Invalid(invalid) => invalid.errors[0].path.to_string(),
+        });
+        assert_eq!(told.collect::<Vec<_>>(), ["c-1", "/id", "/device", "c-1", "/id", "/device"]);
+    }
 }
 
 #[test]

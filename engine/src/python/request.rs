@@ -1,5 +1,6 @@
 //! Bodies in and answers out, for the front end.
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -42,7 +43,8 @@ impl RequestParser {
         Ok(Request(request))
     }
 
-    fn parse_arrow_batch(&self, py: Python<'_>, options: &[u8], stream: &[u8]) -> PyResult<Request> {
+    fn parse_arrow_batch(&self, py: Python<'_>, options: &[u8], stream: PyBackedBytes) -> PyResult<Request> {
+        let stream = Bytes::from_owner(stream);
         let request = py.detach(|| self.0.arrow_batch(options, stream)).map_err(|fault| raised(py, fault))?;
         Ok(Request(request))
     }
