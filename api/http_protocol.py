@@ -26,25 +26,25 @@ class Pieces:
     """What came of a body and was not taken yet: in the place of uvicorn's bytearray, which copies it twice."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes | bytearray] = []
+        self.kept: list[bytes | bytearray] = []
         self._length = 0
 
     def __iadd__(self, piece: bytes) -> Self:
         """Small ones are put together: each has an overhead of its own."""
         self._length += len(piece)
         if len(piece) >= PIECE_BYTES_MIN:
-            self._pieces.append(piece)
-        elif self._pieces and isinstance(self._pieces[-1], bytearray):
-            self._pieces[-1] += piece
+            self.kept.append(piece)
+        elif self.kept and isinstance(self.kept[-1], bytearray):
+            self.kept[-1] += piece
         else:
-            self._pieces.append(bytearray(piece))
+            self.kept.append(bytearray(piece))
         return self
 
     def __len__(self) -> int:
         return self._length
 
     def __bytes__(self) -> bytes:
-        return b"".join(self._pieces)
+        return b"".join(self.kept)
 
 
 class HttpProtocol(HttpToolsProtocol):
