@@ -41,6 +41,10 @@ __all__ = ["Dispatch", "Shards"]
 LOOK_PAUSE_S = 0.25
 """Between two looks at what is due, while there is room."""
 
+REPORT_PAUSE_S = 0.05
+"""Between two calls that report to a shard: each costs more than the reports in it. A message is claimed for so much
+longer, and there are claims for four times as many as are being sent."""
+
 GRACE = 1.25
 """Of its time limit after which an attempt is given up whose adapter did not do so itself, and says where it stood."""
 
@@ -90,7 +94,7 @@ class Dispatch:
         """From a claim to the begin of its attempt: one that begins later could outlast its claim."""
         count = settings.shards
         self._starts = [Gatherer[tuple[str, int], bool](self._starter(shard)) for shard in range(count)]
-        self._reports = [Gatherer[Report, bool](self._reporter(shard)) for shard in range(count)]
+        self._reports = [Gatherer[Report, bool](self._reporter(shard), REPORT_PAUSE_S) for shard in range(count)]
         self._wakes = [asyncio.Event() for _ in range(count)]
         self._deliveries: dict[asyncio.Task[None], Claimed] = {}
         """Those under way."""

@@ -1,7 +1,7 @@
 """Gathering: single sends that arrive together go to their shard in one call.
 
 There is no timer. What came while the last call ran goes next, so a lone send goes at once and a crowd shares
-calls, the more the longer they take.
+calls, the more the longer they take. What nobody waits for may make a pause between two calls, to share more.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ Call = Callable[[list[Part]], Awaitable[Sequence[Answer | MadanSaraError]]]
 class Gatherer(Generic[Part, Answer]):
     """The single sends of one client to one shard, or what else goes there one by one. Lives on one event loop."""
 
-    def __init__(self, call: Call[Part, Answer]) -> None:
+    def __init__(self, call: Call[Part, Answer], pause_s: float = 0.0) -> None:
+        """`pause_s` passes after each call before the next."""
         self._call = call
+        self._pause_s = pause_s
         self._waiting: deque[tuple[Part, asyncio.Future[Answer]]] = deque()
         self._sending: asyncio.Task[None] | None = None
 
@@ -51,6 +53,8 @@ class Gatherer(Generic[Part, Answer]):
                 count = min(len(self._waiting), PARTS_MAX)
                 gathered = [self._waiting.popleft() for _ in range(count)]
                 await self._send_together([one for one in gathered if not one[1].done()])
+                if self._pause_s:
+                    await asyncio.sleep(self._pause_s)
         finally:
             self._sending = None
 

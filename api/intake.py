@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request
 from litestar.types import Message, Scope, Send
@@ -102,9 +102,9 @@ class Intake:
             more = message["more_body"] if message["type"] == "http.response.body" else False
             try:
                 async with asyncio.timeout(self._limits.body_timeout_ms / 1000):
-                    whole = memoryview(body)
+                    whole = memoryview(body)  # whose slices are no copies; the connection takes them as they are
                     for start in range(0, len(body), PIECE_BYTES):
-                        piece = whole[start : start + PIECE_BYTES]
+                        piece = cast("bytes", whole[start : start + PIECE_BYTES])
                         last = start + PIECE_BYTES >= len(body)
                         await send({"type": "http.response.body", "body": piece, "more_body": more or not last})
             except TimeoutError:

@@ -92,3 +92,15 @@ async def test_who_gives_up_waiting_disturbs_nobody() -> None:
     shard.may_answer.set()
     assert await tasks[2] == b"answer to 2"
     assert await gatherer.ask(("c", b"3")) == b"answer to 3"
+
+
+async def test_after_a_call_that_nobody_waits_for_there_is_a_pause() -> None:
+    shard = Recorder()
+    shard.may_answer.set()
+    hasty, patient = Gatherer(shard), Gatherer(shard, pause_s=3600)
+    assert await patient.ask(("c", b"0")) == b"answer to 0"
+    later = asyncio.create_task(patient.ask(("c", b"1")))
+    await let_others_run()
+    assert shard.calls == [[("c", b"0")]]
+    assert await hasty.ask(("c", b"2")) == b"answer to 2"
+    later.cancel()
