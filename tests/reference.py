@@ -364,6 +364,8 @@ class Reference(Outcomes, Deliveries):
             happened=set(),
             attempts=[],
             charges=[],  # of attempts that failed and cost all the same
+            success_by=None,
+            given_up=[],  # attempts that were sent and not heard of in time
             claims=0,
             claim=None,
             not_before=None,

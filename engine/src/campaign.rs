@@ -79,9 +79,9 @@ impl Rules {
 #[derive(Clone, Copy, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct ChannelTally {
     pub messages: u64,
-    /// Micro-units of messages that hold a place, and of charges.
+    /// Micro-units of messages that have an instant, of charges, and of attempts that were given up.
     pub committed: i64,
-    /// Micro-units of messages that were sent, and of charges.
+    /// Micro-units of messages that were sent, of charges, and of attempts that were given up.
     pub spent: i64,
     pub delivered: u64,
     pub engaged: u64,

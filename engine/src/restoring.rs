@@ -18,6 +18,7 @@ use crate::record::{Kind, Reader, Record};
 use crate::roster::{Recipient, Roster, Suppression};
 use crate::shard::Shard;
 use crate::shelf::Shelf;
+use crate::silence::GivenUp;
 
 /// What was read so far.
 #[derive(Debug, Default)]
@@ -129,9 +130,20 @@ impl Restoring {
                     minutes[message.campaign as usize].push(place.minute);
                 }
             }
-            for charge in deliveries.get(index).map_or(&[][..], |delivery| &delivery.charges) {
-                let balances = &mut campaign.balances;
-                balances.recount_cost(charge.channel as usize, charge.day, charge.cost).ok_or(TOO_MUCH)?;
+            if let Some(Delivery { charges, given_up, .. }) = deliveries.get(index) {
+                for charge in charges {
+                    let balances = &mut campaign.balances;
+                    balances.recount_cost(charge.channel as usize, charge.day, charge.cost).ok_or(TOO_MUCH)?;
+                }
+                if given_up.iter().any(|given_up| given_up.attempt as usize >= message.attempts.len()) {
+                    return Err(Corrupt("an attempt that was given up is missing"));
+                }
+                for place in given_up.iter().map(GivenUp::place) {
+                    campaign.balances.recount(&place).ok_or(TOO_MUCH)?;
+                    if campaign.rules.limited.per_minute {
+                        minutes[message.campaign as usize].push(place.minute);
+                    }
+                }
             }
             if !recipient.is_erased() {
                 used.push(message.key);

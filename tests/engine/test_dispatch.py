@@ -47,7 +47,8 @@ def test_dispatchers_get_what_the_model_says(shards: int) -> None:
         dispatched |= {what for what, count in duel.dispatched.items() if count}
         states = {message.state for message in duel.model.messages.values()}
         dispatched |= states | {"charged" for message in duel.model.messages.values() if message.charges}
-    outcomes = {"claimed", "started", "abandoned", "charged"}
+        dispatched |= {"given up" for message in duel.model.messages.values() if message.given_up}
+    outcomes = {"claimed", "started", "abandoned", "charged", "given up", "taken back"}
     outcomes |= {f"reported {said}" for said in ("accepted", "rejected", "later", "unknown")}
     assert dispatched >= outcomes | {"sent", "delivered", "failed", "unknown", "cancelled", "expired"}
 

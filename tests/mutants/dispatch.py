@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 DISPATCH = ("tests/engine/test_dispatch.py",)
 CHARGE = ("tests/engine/test_charge.py",)
+SILENCE = ("tests/engine/test_silence.py",)
 FILE = "engine/src/dispatch.rs"
 
 MUTANTS = (
@@ -108,6 +109,41 @@ MUTANTS = (
         "self.end_claims(i64::MAX, now, deduplicates);",
         "self.end_claims(now, now, deduplicates);",
         DISPATCH,
+    ),
+    Mutant(
+        "silence: the limit is a second longer",
+        "engine/src/deliveries.rs",
+        "filter(|(by, _)| *by <= now)",
+        "filter(|(by, _)| *by < now)",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: late news leaves what waits",
+        "engine/src/silence.rs",
+        "if !waits || self.was_made(index) {",
+        "if waits || self.was_made(index) {",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: late news is of one that was given up even when the next was made",
+        "engine/src/silence.rs",
+        "if !waits || self.was_made(index) {",
+        "if !waits {",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: what was given up has no place in the next life",
+        "engine/src/restoring.rs",
+        "                    campaign.balances.recount(&place).ok_or(TOO_MUCH)?;\n                    if",
+        "                    if",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: a complaint does not end the limit",
+        "engine/src/events.rs",
+        "if !fails(event.kind) {\n            self.hear_of(index);",
+        "if marks_of(event.kind) != 0 {\n            self.hear_of(index);",
+        SILENCE,
     ),
     Mutant(
         "dispatch: a claim is not written down",
