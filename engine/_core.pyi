@@ -257,8 +257,10 @@ class Shard:
     def put_campaign(self, rules: Rules) -> None:
         """Creates a campaign or replaces its rules; balances and counts are kept. Reads attributes of `rules`."""
 
-    def admit(self, part: bytes) -> Admission:
+    def admit(self, part: bytes, segments: int) -> Admission:
         """Merges the profiles of a part (`Request.part`) in order and gathers what the kernels read.
+
+        `segments`, up to 255, is how many an SMS to its recipients has: it costs each.
 
         Raises KeyError(campaign id) if the campaign was not put, ValueError if the bytes are no part, or a dry run's
         outside of a rehearsal, or any other in one."""

@@ -84,15 +84,13 @@ class Orchestrator:
         Raises `UnknownCampaign` if the campaign was not put here, `RequestError` (400) if its templates cannot say what
         they say with the part's content; nothing is changed then.
         """
-        self._content_check.check(part)
-        prepared = self._prepare(part)
+        prepared = self._prepare(part, self._content_check.check(part))
         self.budget_manager.commit(prepared)
         return self._answer(prepared, {})
 
     def _decide_left(self, left: bytes, claim: Claim) -> bytes:
         """As `decide`; what is decided is kept for the claim before others may see or write it down."""
-        self._content_check.check(left)
-        prepared = self._prepare(left)
+        prepared = self._prepare(left, self._content_check.check(left))
 
         def keep_so_far() -> None:
             answer = prepared.admission.answer_so_far()
@@ -107,13 +105,13 @@ class Orchestrator:
 
         `taken` is what the parts before would have spent, on other shards. Raises as `decide`.
         """
-        self._content_check.check(part)
-        prepared, taken_with_it = self._rehearsals.run(taken, lambda: self._prepare(part))
+        segments = self._content_check.check(part)
+        prepared, taken_with_it = self._rehearsals.run(taken, lambda: self._prepare(part, segments))
         return self._answer(prepared, taken), taken_with_it
 
-    def _prepare(self, part: bytes) -> Preparation:
-        admission = self._deduplicator.admit(part)
-        rules = self._rules[admission.campaign_id]
+    def _prepare(self, part: bytes, segments: int) -> Preparation:
+        admission = self._deduplicator.admit(part, segments)
+        rules = self._rules[admission.campaign_id].of_segments(segments)
         figures = self._figures.of(rules.id)
         features = Features.of(admission)
         times = self._send_time_scheduler.plan(admission, features, rules, figures)

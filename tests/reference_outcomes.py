@@ -90,11 +90,11 @@ class Outcomes:
         message.chain = channels
         while message.chain:
             channel, *message.chain = message.chain
-            t = self.next_time(campaign, person, channel, now)
+            t, cost = self.next_time(campaign, person, channel, now), self.costs(campaign, message.segments)[channel]
             # Open: a day without a place left is passed over like a budget.
-            if t is None or not self.fits(campaign, channel, t) or not self.has_place(campaign, t):
+            if t is None or not self.fits(campaign, channel, t, cost) or not self.has_place(campaign, t):
                 continue
-            message.state, message.channel, message.at, message.cost = "scheduled", channel, t, campaign.costs[channel]
+            message.state, message.channel, message.at, message.cost = "scheduled", channel, t, cost
             message.zone = self.zone(campaign, person)
             self.book(message, +1)
             return True

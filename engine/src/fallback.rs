@@ -81,7 +81,7 @@ impl Shard {
                 }
                 Found::At(at) => self.slot(rules, send_time.clock, at),
             };
-            let place = rules.place(channel, slot);
+            let place = rules.place(channel, slot, message.segments);
             needs.add(rules.limited, &place);
             let message_fits = campaign.balances.fit_message(rules.limited, place.day, back.as_ref());
             match campaign.balances.fit_money(rules.limited, &place, back.as_ref()).and(message_fits) {
@@ -126,7 +126,7 @@ impl Shard {
         message.scheduled_at = slot.at;
         message.day = slot.day;
         message.offset_minutes = slot.offset_minutes;
-        message.cost = campaign.rules.costs[channel as usize];
+        message.cost = campaign.rules.cost(channel, message.segments);
         self.begin(index);
         self.due.add(index);
     }

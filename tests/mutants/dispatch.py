@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 DISPATCH = ("tests/engine/test_dispatch.py",)
 CHARGE = ("tests/engine/test_charge.py",)
 SILENCE = ("tests/engine/test_silence.py",)
+SEGMENTS = ("tests/engine/test_segment_costs.py",)
 FILE = "engine/src/dispatch.rs"
 
 MUTANTS = (
@@ -144,6 +145,27 @@ MUTANTS = (
         "if !fails(event.kind) {\n            self.hear_of(index);",
         "if marks_of(event.kind) != 0 {\n            self.hear_of(index);",
         SILENCE,
+    ),
+    Mutant(
+        "segments: an SMS costs one of them",
+        "engine/src/commitment.rs",
+        "let cost = rules.cost(channel, admission.segments);",
+        "let cost = rules.costs[channel as usize];",
+        SEGMENTS,
+    ),
+    Mutant(
+        "segments: the next attempt costs one of them",
+        "engine/src/fallback.rs",
+        "message.cost = campaign.rules.cost(channel, message.segments);",
+        "message.cost = campaign.rules.costs[channel as usize];",
+        SEGMENTS,
+    ),
+    Mutant(
+        "segments: channels are compared by what one of them costs",
+        "engine/orchestrator.py",
+        "self._rules[admission.campaign_id].of_segments(segments)",
+        "self._rules[admission.campaign_id]",
+        SEGMENTS,
     ),
     Mutant(
         "dispatch: a claim is not written down",

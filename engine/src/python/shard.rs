@@ -96,12 +96,13 @@ impl Shard {
         self.inner.put_campaign(rules.into());
     }
 
-    fn admit(&mut self, py: Python<'_>, part: &[u8]) -> PyResult<Admission> {
+    fn admit(&mut self, py: Python<'_>, part: &[u8], segments: u8) -> PyResult<Admission> {
         let part = py.detach(|| Part::decode(part))?;
         if part.header.dry_run != self.inner.rehearses() {
             return Err(PyValueError::new_err("a dry run is rehearsed, and nothing else"));
         }
-        let inner = py.detach(|| self.inner.admit(&part, self.default_quiet))?;
+        let mut inner = py.detach(|| self.inner.admit(&part, self.default_quiet))?;
+        inner.segments = segments;
         Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
 
