@@ -107,9 +107,11 @@ class DispatchDuel(Duel):
             said = {"outcome": self.choices.pick(OUTCOMES), "later": self.now + self.choices.pick(WAITS)}
             said |= {"provider_id": self.choices.pick((None, "p-1")), "detail": self.choices.pick((None, "full"))}
             theirs = ([Report(self.theirs[message_id], claim, **said)], self.now)
+            state = self.model.messages[message_id].state
             expected, given = self.ask("report", message_id, claim, said, self.now, theirs=theirs)
             self.same("counted", [expected], given, (message_id, claim, said))
             self.dispatched[f"reported {said['outcome']}"] += expected
+            self.dispatched[f"reported {said['outcome']} when {state}"] += expected
         self.note_moves()
 
     def some_claims(self) -> list[tuple[str, int]]:

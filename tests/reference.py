@@ -376,6 +376,7 @@ class Reference(Outcomes, Deliveries):
             given_up=[],  # attempts that were sent and not heard of in time
             claims=0,
             claim=None,
+            repeats=False,  # whether it is for an attempt that may have been taken before
             not_before=None,
             again=False,
             sent_at=None,

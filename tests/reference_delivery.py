@@ -38,6 +38,7 @@ class Deliveries:
                 self.look_again(m, now)  # Open: where it may go now, it goes with the next claim.
                 continue
             m.state, m.claims, m.claim = "claimed", m.claims + 1, Record(until=until, started=False)
+            m.repeats = may_be_out(m)
             left[channel] -= 1
             claimed.append(
                 {
@@ -170,6 +171,9 @@ class Deliveries:
             m.state, m.again = "unknown", False
             self.know(m, "unknown", now, note)
         elif outcome == "later":
+            if m.state == "unknown":  # it was not sent: the attempt is still to be made
+                m.attempts.pop()
+                m.again = False
             m.not_before = max(said["later"], now + 1)
             self.wait_again(m, now)
         else:
@@ -184,7 +188,7 @@ class Deliveries:
     def counts(self, m: Record, outcome: str) -> bool:
         """What a claim that is over brings counts where it is definite and nobody claimed the message since."""
         if m.state == "unknown":
-            return outcome in ("accepted", "rejected")
+            return outcome in ("accepted", "rejected") or (outcome == "later" and not m.repeats)
         if m.state == "delivered":
             return outcome == "accepted" and m.sent_at is None
         return m.state == "claimed" and m.claim is not None

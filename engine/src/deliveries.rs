@@ -31,6 +31,8 @@ pub struct Delivery {
     /// How often the message was claimed; the last claim has this number.
     pub claims: u32,
     pub claim: Option<Claim>,
+    /// Whether the claim made last was for an attempt that may have been taken before.
+    pub repeats: bool,
     /// Asked for by the provider, which would not take it yet.
     pub not_before: Option<i64>,
     /// Whether the attempt that may have been taken is to be made again, which its provider will know.

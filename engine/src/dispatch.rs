@@ -113,9 +113,11 @@ impl Shard {
                 match self.standing(index, channel, now, default_quiet) {
                     Standing::Moved => looks += 1,
                     Standing::Ready => {
+                        let repeats = self.messages.get(index).may_be_out();
                         self.turn(index, MessageState::Claimed);
                         self.deliveries.change(index, |delivery| {
                             delivery.claims += 1;
+                            delivery.repeats = repeats;
                             delivery.claim = Some(Claim { until, started: false });
                         });
                         claimed.push(index);
@@ -155,8 +157,9 @@ impl Shard {
     /// What became of a claimed message; false, and nothing changes, if the claim does not count any more. Where only
     /// the ledger knows what follows, nothing has changed: what to ask it comes back as an error.
     ///
-    /// A definite word counts after the claim is over, too, while nobody else has claimed the message; and an acceptance
-    /// after an event that said as much.
+    /// A definite word counts after the claim is over, too, while nobody else has claimed the message: of what is to be
+    /// tried later only if no claim before may have made the same attempt. So does an acceptance after an event that said
+    /// as much.
     pub fn report(
         &mut self,
         index: u32,
@@ -170,9 +173,11 @@ impl Shard {
         let &Message { channel, state, chain, .. } = self.messages.get(index);
         let is_held = self.deliveries.claim(index, claim).is_some();
         let is_last = self.deliveries.get(index).is_some_and(|delivery| delivery.claims == claim);
+        let repeats = self.deliveries.get(index).is_some_and(|delivery| delivery.repeats);
         let counts = match (outcome, state) {
             (_, MessageState::Claimed) => is_held,
             (Outcome::Accepted | Outcome::Rejected, MessageState::Unknown) => is_last,
+            (Outcome::Later(_), MessageState::Unknown) => is_last && !repeats,
             (Outcome::Accepted, MessageState::Delivered) => is_last && self.deliveries.sent_at(index).is_none(),
             _ => false,
         };
@@ -184,6 +189,9 @@ impl Shard {
             Outcome::Unknown => self.lose_sight(index, note, now),
             Outcome::Later(at) => {
                 let at = (*at).max(now.saturating_add(1));
+                if state == MessageState::Unknown {
+                    self.forget_attempt(index);
+                }
                 self.deliveries.change(index, |delivery| delivery.not_before = Some(at));
                 self.wait_again(index, now);
             }
@@ -231,6 +239,17 @@ impl Shard {
         message.know_attempt(Attempt { channel, state: MessageState::Unknown, at: now, bounced: false });
         self.deliveries.change(index, |delivery| {
             delivery.claim = None;
+            delivery.again = false;
+        });
+    }
+
+    /// What may have been sent was not: nothing is known of the attempt, which is still to be made.
+    fn forget_attempt(&mut self, index: u32) {
+        let message = self.messages.get_mut(index);
+        message.attempts.pop();
+        let known = message.attempts.len();
+        self.deliveries.change(index, |delivery| {
+            delivery.notes.truncate(known);
             delivery.again = false;
         });
     }

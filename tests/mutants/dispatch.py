@@ -147,6 +147,13 @@ MUTANTS = (
         SILENCE,
     ),
     Mutant(
+        "dispatch: what may have been taken by an earlier claim waits again",
+        FILE,
+        "(Outcome::Later(_), MessageState::Unknown) => is_last && !repeats,",
+        "(Outcome::Later(_), MessageState::Unknown) => is_last,",
+        DISPATCH,
+    ),
+    Mutant(
         "segments: an SMS costs one of them",
         "engine/src/commitment.rs",
         "let cost = rules.cost(channel, admission.segments);",
