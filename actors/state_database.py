@@ -163,6 +163,13 @@ class StateDatabase:
                 f"a newer version of Madan Sara wrote it: its format is {version}, and this one knows up to {VERSION}",
                 "Start the newer version again; nothing was changed",
             )
+        if 0 < version < FIRST_VERSION:
+            raise self._fault(
+                None,
+                f"an older version of Madan Sara wrote it: its format is {version}, and this one knows from "
+                f"{FIRST_VERSION} on",
+                "Start the older version again; nothing was changed",
+            )
         if version < FIRST_VERSION:
             raise self._fault(None, "it is no state file, or was cut short", RESTORE)
         return version

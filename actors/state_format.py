@@ -5,8 +5,9 @@ that knows what the other two must hold. Every row carries a checksum over every
 stands, so that none can be altered, moved or taken for another. The head carries the first and the last sequence of
 the journal and the sum of all pages, so that none can be missing and none can be an older one.
 
-The version is the database's `user_version`. A file of an older version is brought up one version at a time when it
-is opened to be written (`UPGRADES`); a newer one is refused.
+The version is the database's `user_version`, and is that of the records in journal and pages, too. A file of an older
+version is brought up one version at a time when it is opened to be written (`UPGRADES`); one older than the first that
+is known, or newer than the last, is refused.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ __all__ = [
     "share_of_sum",
 ]
 
-VERSION = 1
-FIRST_VERSION = 1
+VERSION = 2
+FIRST_VERSION = 2
+"""The oldest that is known: nothing was released with those before."""
 
 APPLICATION_ID = 0x4D61_5361
 """Marks the database as ours, for `file` and for whoever finds it."""

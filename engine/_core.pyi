@@ -245,18 +245,22 @@ class Shard:
         secret: bytes,
         kept_answers_bytes_max: int,
         charged: int,
+        success_within_s: Sequence[int],
     ) -> Shard:
         """`incarnation`, below 2^14, is part of all message ids; a shard that is read keeps the written one. The quiet
         hours are those of recipients who name none, as minutes of the day. After the half-life, in seconds, a message
         counts half for engagement. `secret`, 16 bytes, hides what is kept of erased people, event ids and idempotency
         keys; answers kept for the latter take up to `kept_answers_bytes_max`. `charged`, a bit a channel: where an
-        attempt that was made and failed keeps its cost."""
+        attempt that was made and failed keeps its cost. `success_within_s`, 7, one a channel: how long what was sent
+        has to be delivered, opened or the like until the next channel goes; 0: for ever."""
 
     def put_campaign(self, rules: Rules) -> None:
         """Creates a campaign or replaces its rules; balances and counts are kept. Reads attributes of `rules`."""
 
-    def admit(self, part: bytes) -> Admission:
+    def admit(self, part: bytes, segments: int) -> Admission:
         """Merges the profiles of a part (`Request.part`) in order and gathers what the kernels read.
+
+        `segments`, up to 255, is how many an SMS to its recipients has: it costs each.
 
         Raises KeyError(campaign id) if the campaign was not put, ValueError if the bytes are no part, or a dry run's
         outside of a rehearsal, or any other in one."""
@@ -348,14 +352,20 @@ class Shard:
         passes suppression, caps, gap and budget, or is failed. `bounced`, `complained` and `unsubscribed` stop the
         message's channel for its recipient for good, with the type as the reason, and cancel what waits there. The
         first event of success counts the message as delivered, the first but `delivered` as engaged, on its channel and
-        at its local hour then, with the weight of `at`; what lies ahead happens now."""
+        at its local hour then, with the weight of `at`; what lies ahead happens now. All but `failed` and `bounced` say
+        that it arrived: until the next attempt is made after one that was given up they are of that one, and what waits
+        is dropped."""
 
-    def prepare_claims(self, now: int, deduplicates: int) -> None:
-        """Ends claims and campaigns that are over at `now`, and looks what is due.
+    def prepare_claims(self, now: int, deduplicates: int, asks: bool) -> tuple[str, list[tuple[int, int, int]]] | None:
+        """Ends claims, campaigns and limits of success that are over at `now`, and looks what is due.
 
         A claim that was not started leaves its message waiting; one that was, `unknown`. Where its channel is in
         `deduplicates`, a bit a channel, the provider takes no attempt twice, and it will be claimed again. What waits
-        for a campaign that is over expires."""
+        for a campaign that is over expires. What was sent and not heard of in time is given up where the next channel
+        of its chain passes suppression, caps, gap and budget, which goes then; it keeps its cost and its place.
+
+        Where only the ledger knows it stops: grant what it gives and call again. Without `asks` those stay as they
+        are."""
 
     def abandon_claims(self, now: int, deduplicates: int) -> None:
         """Ends every claim at `now`, as `prepare_claims` ends those that are over: who made them lives no more."""

@@ -133,10 +133,11 @@ class Templates:
         if self._faults:
             raise _refusal([fault for faults in self._faults.values() for fault in faults])
 
-    def check(self, content: bytes | None, campaign_id: str, campaign_name: str, unsubscribe_url: str | None) -> None:
+    def check(self, content: bytes | None, campaign_id: str, campaign_name: str, unsubscribe_url: str | None) -> int:
         """Has every template say what it says with a request's content, a JSON object.
 
-        `unsubscribe_url` stands for those to come. Raises `RequestError` (400) with the path of each fault.
+        The segments of an SMS, 1 without a template for it. `unsubscribe_url` stands for those to come. Raises
+        `RequestError` (400) with the path of each fault.
         """
         self.require_sound()
         values = _values(content)
@@ -144,15 +145,18 @@ class Templates:
             (pointer(["content", name]), "is a name of the templates' own") for name in RESERVED if name in values
         ]
         seen = values | {"campaign": {"id": campaign_id, "name": campaign_name}}
-        budget = Budget()
+        budget, short_message = Budget(), ""
         for channel, fields in self._compiled.items():
             for field, template in fields.items():
                 try:
-                    _said(channel, field, template, seen, unsubscribe_url, budget)
+                    text = _said(channel, field, template, seen, unsubscribe_url, budget)
                 except TemplateFault as fault:
                     faults.append(_told(fault, f"{channel}/{field}", values))
+                else:
+                    short_message = text if channel == "sms" else short_message
         if faults:
             raise _refusal(faults)
+        return segments(short_message)
 
     def render(
         self,

@@ -30,15 +30,16 @@ class ContentCheck:
         if campaign.templates:
             self._campaigns[campaign.id] = campaign
 
-    def check(self, part: bytes) -> None:
-        """Looks at a part (`_core.Request.part`). Raises `RequestError` (400) with paths in the request."""
+    def check(self, part: bytes) -> int:
+        """Looks at a part (`_core.Request.part`): how many segments an SMS to its recipients has, as far as a template
+        says so, else 1. Raises `RequestError` (400) with paths in the request."""
         if not self._campaigns:
-            return
+            return 1
         campaign_id, content = part_content(part)
         campaign = self._campaigns.get(campaign_id)
         if campaign is None:
-            return
+            return 1
         templates = self._templates.get(campaign_id)
         if templates is None:
             templates = self._templates[campaign_id] = Templates(campaign.templates)
-        templates.check(content, campaign.id, campaign.name, self._unsubscribe_url)
+        return templates.check(content, campaign.id, campaign.name, self._unsubscribe_url)

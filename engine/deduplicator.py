@@ -23,12 +23,13 @@ class Deduplicator:
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
 
-    def admit(self, part: bytes) -> Admission:
+    def admit(self, part: bytes, segments: int) -> Admission:
         """Steps 0 and 1 up to the check, and the candidate channels of step 2, in request order.
 
+        `segments`: of an SMS to its recipients.
         Raises `UnknownCampaign` if the part's campaign was never put here; nothing is changed then.
         """
         try:
-            return self._shard.admit(part)
+            return self._shard.admit(part, segments)
         except KeyError as unknown:
             raise UnknownCampaign(str(unknown.args[0])) from None

@@ -11,7 +11,7 @@ from engine.errors import ConfigurationError
 from engine.loopback import is_loopback
 from engine.settings import ChannelDelivery, Settings
 
-__all__ = ["channel_delivery", "charged_channels", "check_delivery", "without_credentials"]
+__all__ = ["channel_delivery", "charged_channels", "check_delivery", "success_limits_s", "without_credentials"]
 
 _CHANNELS_OF = {"smtp": ("email",), "sendgrid": ("email",), "twilio": ("sms", "whatsapp")}
 """The others take any."""
@@ -33,6 +33,12 @@ def channel_delivery(settings: Settings, channel: str) -> ChannelDelivery:
 def charged_channels(settings: Settings) -> frozenset[str]:
     """The channels on which an attempt that was made and failed costs."""
     return frozenset(channel for channel in CHANNELS if channel_delivery(settings, channel).charge == "attempt")
+
+
+def success_limits_s(settings: Settings) -> list[int]:
+    """By channel, how long what was sent has to be heard of, in seconds; 0: for ever."""
+    hours = [channel_delivery(settings, channel).success_within_hours for channel in CHANNELS]
+    return [max(1, round(limit * 3600)) if limit else 0 for limit in hours]
 
 
 def check_delivery(settings: Settings) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["AMOUNT_PATTERN", "AMOUNT_TAKES", "MICRO", "format_amount", "parse_amount"]
+__all__ = ["AMOUNT_MAX", "AMOUNT_PATTERN", "AMOUNT_TAKES", "MICRO", "format_amount", "parse_amount"]
 
 MICRO = 1_000_000
 """Micro-units in one unit of currency."""
+
+AMOUNT_MAX = 10**18 - 1
+"""In micro-units."""
 
 AMOUNT_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 AMOUNT_TAKES = (

@@ -26,7 +26,7 @@ from engine.config import Settings, channel_gaps, half_life_s, quiet_minutes
 from engine.content_check import ContentCheck
 from engine.deduplicator import Deduplicator
 from engine.delivery import Claimed, Report, channel_bits
-from engine.delivery_config import charged_channels
+from engine.delivery_config import charged_channels, success_limits_s
 from engine.errors import Conflict, ShardUnavailable, UnknownCampaign
 from engine.event import Event
 from engine.explanation import explanations
@@ -67,6 +67,7 @@ class Orchestrator:
             secret or secrets.token_bytes(16),
             settings.limits.kept_answers_bytes_max,
             channel_bits(charged_channels(settings)),
+            success_limits_s(settings),
         )
         self._figures = Learning(settings).figures([], 0)
         self._rules: dict[str, Rules] = {}
@@ -83,15 +84,13 @@ class Orchestrator:
         Raises `UnknownCampaign` if the campaign was not put here, `RequestError` (400) if its templates cannot say what
         they say with the part's content; nothing is changed then.
         """
-        self._content_check.check(part)
-        prepared = self._prepare(part)
+        prepared = self._prepare(part, self._content_check.check(part))
         self.budget_manager.commit(prepared)
         return self._answer(prepared, {})
 
     def _decide_left(self, left: bytes, claim: Claim) -> bytes:
         """As `decide`; what is decided is kept for the claim before others may see or write it down."""
-        self._content_check.check(left)
-        prepared = self._prepare(left)
+        prepared = self._prepare(left, self._content_check.check(left))
 
         def keep_so_far() -> None:
             answer = prepared.admission.answer_so_far()
@@ -106,13 +105,13 @@ class Orchestrator:
 
         `taken` is what the parts before would have spent, on other shards. Raises as `decide`.
         """
-        self._content_check.check(part)
-        prepared, taken_with_it = self._rehearsals.run(taken, lambda: self._prepare(part))
+        segments = self._content_check.check(part)
+        prepared, taken_with_it = self._rehearsals.run(taken, lambda: self._prepare(part, segments))
         return self._answer(prepared, taken), taken_with_it
 
-    def _prepare(self, part: bytes) -> Preparation:
-        admission = self._deduplicator.admit(part)
-        rules = self._rules[admission.campaign_id]
+    def _prepare(self, part: bytes, segments: int) -> Preparation:
+        admission = self._deduplicator.admit(part, segments)
+        rules = self._rules[admission.campaign_id].of_segments(segments)
         figures = self._figures.of(rules.id)
         features = Features.of(admission)
         times = self._send_time_scheduler.plan(admission, features, rules, figures)
@@ -233,8 +232,9 @@ class Orchestrator:
         Nothing may be done about them before this is durable. `deduplicates`: channels whose providers take no attempt
         twice; see `_core.Shard.prepare_claims`, which comes first.
         """
-        self._shard.prepare_claims(now, channel_bits(deduplicates))
         left, claimed, asks = [room.get(channel, 0) for channel in CHANNELS], [], True
+        while (question := self._shard.prepare_claims(now, channel_bits(deduplicates), asks)) is not None:
+            asks = self._acquires(question)
         while True:
             rows, question = self._shard.claim(left, now, until, asks)
             for message_id, number, attempt, channel, recipient_id, campaign_id, address, content, at in rows:
@@ -245,10 +245,15 @@ class Orchestrator:
                 left[channel] -= 1
             if question is None:
                 return claimed
-            try:
-                self.budget_manager.acquire(*question)
-            except ShardUnavailable:
-                asks = False  # what hangs on the ledger is still due when it answers; the rest goes
+            asks = self._acquires(question)
+
+    def _acquires(self, question: tuple[str, list[tuple[int, int, int]]]) -> bool:
+        """Asks the ledger. Where it does not answer, what hangs on it is to be done when it does; the rest goes."""
+        try:
+            self.budget_manager.acquire(*question)
+        except ShardUnavailable:
+            return False
+        return True
 
     def abandon_claims(self, now: int, deduplicates: frozenset[str]) -> None:
         """Ends every claim, as if its time were over: for a dispatcher that begins a new life."""

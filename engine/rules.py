@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from engine._core import URGENCIES
 from engine.config import Settings, channel_gaps
 from engine.model import CHANNEL_NAMES, Campaign, Channel, Window
+from engine.money import AMOUNT_MAX
 from kernels import NONE, ZONE_INDEX
 
 __all__ = ["UNLISTED_TIER", "Rules", "rules_of"]
@@ -56,6 +57,16 @@ class Rules:
     """As the user put it, for explanations."""
     tiers: npt.NDArray[np.int64] = field(compare=False)
     cost_column: npt.NDArray[np.int64] = field(compare=False)
+
+    def of_segments(self, segments: int) -> Rules:
+        """The same, where an SMS has so many segments and costs each."""
+        if segments == 1:
+            return self
+        costs = [
+            min(cost * segments, AMOUNT_MAX) if name == "sms" else cost
+            for name, cost in zip(CHANNEL_NAMES, self.costs, strict=True)
+        ]
+        return replace(self, costs=costs, cost_column=np.array(costs, dtype=np.int64))
 
     @property
     def period(self) -> tuple[int, int]:

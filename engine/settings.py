@@ -159,6 +159,8 @@ class ChannelDelivery(_Table, frozen=True):
     """0: no bound."""
     charge: Literal["success", "attempt"]
     """Whether an attempt that was made and failed costs what it would have cost."""
+    success_within_hours: Annotated[float, Meta(ge=0, le=8_760)]
+    """After which the next channel goes where nothing good was heard of one that was sent; 0: never."""
 
 
 class Delivery(_Table, frozen=True):

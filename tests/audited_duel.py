@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.budget_manager import Bucket
 from engine.local import Engine
@@ -22,6 +22,25 @@ from tests.reference_views import ENGAGED, STATES, half_up
 
 ORDINAL_OF_EPOCH = 719_163
 MINUTE_KIND = 4
+
+
+class Before(NamedTuple):
+    """An attempt that failed and was charged, or was sent and given up, which keeps its place, too."""
+
+    channel: str
+    cost: int
+    day: int
+    minute: int | None
+    """Of one that was given up."""
+
+    @property
+    def amounts(self) -> dict[Bucket, int]:
+        place = 0 if self.minute is None else 1
+        return dict(amounts_of(self.channel, self.cost, self.day, place))
+
+
+def amounts_of(channel: str, cost: int, day: int, place: int) -> tuple[tuple[Bucket, int], ...]:
+    return ((0, 0), cost), ((1, CHANNELS.index(channel)), cost), ((2, day), cost), ((3, day), place)
 
 
 @dataclass
@@ -39,13 +58,12 @@ class Made:
     """The campaign's local day of its instant, since the epoch."""
     minute: int
     """The UTC minute of its instant, since the epoch."""
-    charged: list[tuple[str, int, int]] = field(default_factory=list)
-    """Channel, day and cost of attempts that failed and cost all the same."""
+    before: list[Before] = field(default_factory=list)
+    """Attempts before that cost all the same."""
 
     @property
     def amounts(self) -> tuple[tuple[Bucket, int], ...]:
-        channel = CHANNELS.index(self.channel)
-        return ((0, 0), self.cost), ((1, channel), self.cost), ((2, self.day), self.cost), ((3, self.day), 1)
+        return amounts_of(self.channel, self.cost, self.day, 1)
 
 
 class AuditedDuel(DispatchDuel):
@@ -114,8 +132,8 @@ class AuditedDuel(DispatchDuel):
         return expected, given
 
     def note_event(self, event: dict) -> None:
+        self.note_move(self.made[event["message_id"]])
         if event["type"] in ("bounced", "failed", "complained", "unsubscribed"):
-            self.note_move(self.made[event["message_id"]])
             return
         self.happened[event["message_id"]] |= {event["type"], "delivered"}
         if event["type"] == "converted":
@@ -125,7 +143,7 @@ class AuditedDuel(DispatchDuel):
 
     def note_move(self, made: Made) -> None:
         """A message that failed went on to another channel at another instant, and may have failed there, too."""
-        self.note_charges(made)
+        self.note_before(made)
         shown = self.engine.message(made.message_id)
         if shown is None or (shown["channel"], instant(shown["scheduled_at"]) // MINUTE) == (made.channel, made.minute):
             return
@@ -137,13 +155,17 @@ class AuditedDuel(DispatchDuel):
         made.day = local_time(at, zone).toordinal() - ORDINAL_OF_EPOCH
         spent.update(dict(made.amounts))
 
-    def note_charges(self, made: Made) -> None:
+    def note_before(self, made: Made) -> None:
         spent = self.spent[made.campaign_id, made.shard]
-        for charge in made.of_model.charges[len(made.charged) :]:
-            day = charge.day - ORDINAL_OF_EPOCH
-            made.charged.append((charge.channel, day, charge.cost))
-            for bucket in ((0, 0), (1, CHANNELS.index(charge.channel)), (2, day)):
-                spent[bucket] += charge.cost
+        for before in made.before:
+            spent.subtract(before.amounts)
+        zone = self.model.campaigns[made.campaign_id].zone
+        made.before = [Before(c.channel, c.cost, c.day - ORDINAL_OF_EPOCH, None) for c in made.of_model.charges]
+        for one in made.of_model.given_up:
+            day = local_time(one.at, zone).toordinal() - ORDINAL_OF_EPOCH
+            made.before.append(Before(one.channel, one.cost, day, one.at // MINUTE))
+        for before in made.before:
+            spent.update(before.amounts)
 
     def note_moves(self) -> None:
         for made in self.live:
@@ -195,8 +217,10 @@ class AuditedDuel(DispatchDuel):
             minutes = {bucket: settled.pop(bucket) for bucket in list(settled) if bucket[0] == MINUTE_KIND}
             self.same("what the ledger settled", without_zeros(spent), settled, campaign_id)
             if self.engine.ledger._accounts[campaign_id].limits.per_minute is not None:
-                theirs = [made for made in self.live if made.campaign_id == campaign_id]
-                self.same("minutes", dict(Counter((MINUTE_KIND, made.minute) for made in theirs)), minutes, campaign_id)
+                theirs = [made.minute for made in self.live if made.campaign_id == campaign_id]
+                all_made = [made for made in self.made.values() if made.campaign_id == campaign_id]
+                theirs += [b.minute for made in all_made for b in made.before if b.minute is not None]
+                self.same("minutes", dict(Counter((MINUTE_KIND, minute) for minute in theirs)), minutes, campaign_id)
             limits = self.engine.ledger._accounts[campaign_id].limits
             for bucket, amount in spent.items():
                 limit, free = limits.on(bucket), self.engine.ledger.free(campaign_id, bucket)
@@ -225,10 +249,10 @@ class AuditedDuel(DispatchDuel):
         live = [made for made, state in all_made if state in LIVE]
         states = Counter(state for _, state in all_made)
         happened = [(made, self.happened[made.message_id]) for made, _ in all_made]
-        charges = [charge for made, _ in all_made for charge in made.charged]
-        charged = sum(cost for _, _, cost in charges)
-        committed = sum(made.cost for made in live) + charged
-        spent = sum(made.cost for made, state in all_made if state in ("sent", "delivered")) + charged
+        before = [one for made, _ in all_made for one in made.before]
+        cost_before = sum(one.cost for one in before)
+        committed = sum(made.cost for made in live) + cost_before
+        spent = sum(made.cost for made, state in all_made if state in ("sent", "delivered")) + cost_before
         today = local_time(self.now, campaign.zone).toordinal() - ORDINAL_OF_EPOCH
         counts = {kind: sum(kind in kinds for _, kinds in happened) for kind in ("delivered", "opened", "clicked")}
         counts["converted"] = sum("converted" in kinds for _, kinds in happened)
@@ -240,7 +264,7 @@ class AuditedDuel(DispatchDuel):
             "budget/spent": money(spent),
             "budget/today/committed": money(
                 sum(made.cost for made in live if made.day == today)
-                + sum(cost for _, day, cost in charges if day == today)
+                + sum(one.cost for one in before if one.day == today)
             ),
             "pacing/actual": money(committed),
             **{f"performance/{kind}": count for kind, count in counts.items()},
@@ -256,7 +280,7 @@ class AuditedDuel(DispatchDuel):
         for channel in CHANNELS:
             there = [made for made in live if made.channel == channel]
             there_committed = sum(made.cost for made in there)
-            there_committed += sum(cost for where, _, cost in charges if where == channel)
+            there_committed += sum(one.cost for one in before if one.channel == channel)
             kinds = [kinds for made, kinds in happened if made.channel == channel]
             numbers |= {
                 f"by_channel/{channel}/messages": len(there),

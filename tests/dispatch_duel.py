@@ -14,8 +14,17 @@ EVERYTHING = 10**6
 CLAIMED = ("claim", "attempt", "channel", "recipient_id", "campaign_id", "address", "scheduled_at")
 LASTS = (1, 30, 10 * MINUTE, 10 * MINUTE, HOUR)
 OUTCOMES = ("accepted", "accepted", "accepted", "rejected", "later", "unknown")
-STRICT = {"delivery": {channel: {"charge": "attempt"} for channel in CHANNELS if channel != "sms"}}
-"""Most channels charge for failures."""
+WITHIN_HOURS = {"email": 0.5, "sms": 1, "whatsapp": 0, "instagram": 4}
+STRICT = {
+    "delivery": {
+        channel: {
+            "charge": "success" if channel == "sms" else "attempt",
+            "success_within_hours": WITHIN_HOURS.get(channel, 0.01),
+        }
+        for channel in CHANNELS
+    }
+}
+"""Most channels charge for failures, and want to hear of success."""
 DEDUPLICATES = (frozenset[str](), frozenset({"email", "sms"}))
 WAITS = (-1, 0, 30, MINUTE, HOUR, 25 * HOUR)
 
@@ -73,7 +82,11 @@ class DispatchDuel(Duel):
         """Events on what was claimed once, and is not at its end."""
         states = ("scheduled", "claimed", "sent", "unknown")
         messages = [i for i in self.theirs if (m := self.model.messages[i]).claims and m.state in states]
+        if given_up := [i for i in messages if self.model.messages[i].given_up]:
+            messages = self.choices.pick((messages, given_up))
+        before = {i: len(self.model.messages[i].given_up) for i in messages}
         self.take_events(tuple(messages[-100:]), 4, EVENT_TYPES)
+        self.dispatched["taken back"] += sum(len(self.model.messages[i].given_up) < n for i, n in before.items())
 
     def abandon(self) -> None:
         """A dispatcher begins a new life."""
@@ -94,9 +107,11 @@ class DispatchDuel(Duel):
             said = {"outcome": self.choices.pick(OUTCOMES), "later": self.now + self.choices.pick(WAITS)}
             said |= {"provider_id": self.choices.pick((None, "p-1")), "detail": self.choices.pick((None, "full"))}
             theirs = ([Report(self.theirs[message_id], claim, **said)], self.now)
+            state = self.model.messages[message_id].state
             expected, given = self.ask("report", message_id, claim, said, self.now, theirs=theirs)
             self.same("counted", [expected], given, (message_id, claim, said))
             self.dispatched[f"reported {said['outcome']}"] += expected
+            self.dispatched[f"reported {said['outcome']} when {state}"] += expected
         self.note_moves()
 
     def some_claims(self) -> list[tuple[str, int]]:

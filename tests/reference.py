@@ -3,7 +3,8 @@
 It is the judge: where the engine and this page differ, the contract says who is wrong. It takes the decoded
 bodies a user would send and answers what a user would get; its message ids are serial numbers and it writes
 no `detail`. `settings` is the decoded `engine/defaults.toml`. "Waits" means the state scheduled. What the
-contract leaves open is decided in lines marked "Open:".
+contract leaves open is decided in lines marked "Open:". Of templates it knows one, for SMS, which says the `text` of
+the content, else Hello.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from tests.reference_rules import (
     spread,
     usable,
 )
+from tests.reference_segments import segments_of
 
 UNDECIDED: dict = {
     **dict.fromkeys(("message_id", "reason", "channel", "scheduled_at", "scheduled_local")),
@@ -81,6 +83,7 @@ class Reference(Outcomes, Deliveries):
             daily=micro(budget["daily"]) if "daily" in budget else math.inf,
             per_channel={c: micro(v) for c, v in budget.get("per_channel", {}).items()},
             costs={c: micro(v) for c, v in (self.settings["costs"] | body.get("costs", {})).items()},
+            says_text="sms" in body.get("templates", {}),
             conversion_value=micro(body.get("conversion_value", "0")),
             daily_messages=limits.get("daily_messages", math.inf),
             per_minute=limits.get("per_minute", math.inf),
@@ -261,15 +264,16 @@ class Reference(Outcomes, Deliveries):
                 free = next_eligible(counted, candidates, campaign.caps, self.gaps, now)
                 return {"reason": reason, "next_eligible_at": rfc(free)}
         value = {c: self.value(campaign, person, c, options, now) for c in at}
-        return self.choose(campaign, person, key, at, value)
+        says = options.get("content", {}).get("text", "Hello")
+        return self.choose(campaign, person, key, at, value, segments_of(says) if campaign.says_text else 1)
 
-    def choose(self, campaign: Record, person: Record, key: str, at: dict, value: dict) -> dict:
+    def choose(self, campaign: Record, person: Record, key: str, at: dict, value: dict, segments: int) -> dict:
         """Steps 3 to 10 among the viable channels, each with its instant and its value."""
         # 3. Channel: tier, value, cost, and the channel order, which sorting keeps
-        tiers, costs = campaign.tiers, campaign.costs
+        tiers, costs = campaign.tiers, self.costs(campaign, segments)
         order = sorted(at, key=lambda c: (tiers.get(c, math.inf), -value[c], costs[c]))
         # 4. Budget
-        affordable = [c for c in order if self.fits(campaign, c, at[c])]
+        affordable = [c for c in order if self.fits(campaign, c, at[c], costs[c])]
         if not affordable:
             return {"reason": "over_budget"}
         chosen = affordable[0]
@@ -278,7 +282,8 @@ class Reference(Outcomes, Deliveries):
             return {"reason": "daily_limit"}
         # 7. to 10. Record, commit, fallback chain, answer
         chain = order[order.index(chosen) + 1 :][: campaign.max_attempts - 1]
-        message = self.record(campaign, person, key=key, channel=chosen, at=at[chosen], chain=chain)
+        choice = {"key": key, "channel": chosen, "at": at[chosen], "chain": chain, "cost": costs[chosen]}
+        message = self.record(campaign, person, segments=segments, **choice)
         others = [value[c] for c in at if c != chosen]
         return {
             "message_id": message.id,
@@ -344,11 +349,15 @@ class Reference(Outcomes, Deliveries):
     def day(self, campaign: Record, t: int) -> int:
         return local_time(t, campaign.zone).toordinal()
 
-    def fits(self, campaign: Record, channel: str, t: int) -> bool:
+    def costs(self, campaign: Record, segments: int) -> dict:
+        """An SMS costs each of its segments."""
+        return campaign.costs | {"sms": campaign.costs["sms"] * segments}
+
+    def fits(self, campaign: Record, channel: str, t: int, cost: int) -> bool:
         limits = {"total": campaign.total, channel: campaign.per_channel.get(channel, math.inf)}
         limits["money", self.day(campaign, t)] = campaign.daily
         # Open: what costs nothing always fits, even where a budget was lowered below what is committed.
-        return all(campaign.costs[channel] <= max(0, limits[b] - campaign.committed[b]) for b in limits)
+        return all(cost <= max(0, limits[b] - campaign.committed[b]) for b in limits)
 
     def has_place(self, campaign: Record, t: int) -> bool:
         return campaign.committed["places", self.day(campaign, t)] < campaign.daily_messages
@@ -360,12 +369,14 @@ class Reference(Outcomes, Deliveries):
             campaign=campaign.id,
             transactional=campaign.transactional,
             state="scheduled",
-            cost=campaign.costs[choice["channel"]],
             happened=set(),
             attempts=[],
             charges=[],  # of attempts that failed and cost all the same
+            success_by=None,
+            given_up=[],  # attempts that were sent and not heard of in time
             claims=0,
             claim=None,
+            repeats=False,  # whether it is for an attempt that may have been taken before
             not_before=None,
             again=False,
             sent_at=None,

@@ -15,12 +15,18 @@ def may_be_out(m: Record) -> bool:
     return bool(m.attempts) and m.attempts[-1]["state"] in ("sent", "unknown")
 
 
+def was_made(m: Record) -> bool:
+    """Whether the attempt under way was made, as far as anybody knows."""
+    return may_be_out(m) or (m.claim is not None and m.claim.started)
+
+
 class Deliveries:
     """The calls of `tests.reference.Reference` that are about delivery; the state and the rules are its own."""
 
     def claim(self, room: dict, now: int, until: int, deduplicates: frozenset) -> list[dict]:
         self.end_claims(now, deduplicates, until=now)
         self.expire(now)
+        self.end_silences(now)
         if until <= now:
             return []
         claimed, left = [], dict(room)
@@ -32,6 +38,7 @@ class Deliveries:
                 self.look_again(m, now)  # Open: where it may go now, it goes with the next claim.
                 continue
             m.state, m.claims, m.claim = "claimed", m.claims + 1, Record(until=until, started=False)
+            m.repeats = may_be_out(m)
             left[channel] -= 1
             claimed.append(
                 {
@@ -96,6 +103,30 @@ class Deliveries:
             if m.state == "scheduled" and self.campaigns[m.campaign].ends_at <= now:
                 self.end(m, "expired")
 
+    def end_silences(self, now: int) -> None:
+        """What was sent and not heard of in time is given up: the next channel goes, if one passes everything."""
+        over = [m for m in self.messages.values() if m.success_by is not None and m.success_by <= now]
+        for m in sorted(over, key=lambda m: m.success_by):
+            assert m.state == "sent"
+            m.success_by = None
+            before = Record(place=len(m.attempts) - 1, channel=m.channel, at=m.at, cost=m.cost, zone=m.zone)
+            before.sent_at, m.state = m.sent_at, "failed"  # without an instant while the next one is looked for
+            if m.person is None or not self.try_channels(m, m.chain, now):
+                m.state, m.chain = "sent", []
+                continue
+            # Open: it keeps its cost and its places, since a provider took it.
+            m.sent_at = None
+            m.given_up.append(before)
+            m.attempts[before.place] |= {"state": "failed", "at": now, "detail": "no sign of success came in time"}
+
+    def take_back(self, m: Record) -> None:
+        """The attempt given up last arrived: it is the one under way, and what waits is dropped."""
+        self.end(m, "sent")
+        before = m.given_up.pop()
+        m.channel, m.at, m.cost, m.zone, m.sent_at = before.channel, before.at, before.cost, before.zone, before.sent_at
+        m.chain, m.claim, m.not_before = [], None, None
+        m.attempts.append(m.attempts.pop(before.place) | {"state": "sent", "at": before.sent_at, "detail": None})
+
     def reaches(self, m: Record, now: int) -> bool:
         if m.person is None:
             return False
@@ -133,11 +164,16 @@ class Deliveries:
             else:
                 m.state = "sent"
                 self.know(m, "sent", now, note)
+                hours = self.settings["delivery"][m.channel]["success_within_hours"]
+                m.success_by = now + max(1, round(hours * HOUR)) if hours and m.chain else None
             m.sent_at, m.again = now, False
         elif outcome == "unknown":
             m.state, m.again = "unknown", False
             self.know(m, "unknown", now, note)
         elif outcome == "later":
+            if m.state == "unknown":  # it was not sent: the attempt is still to be made
+                m.attempts.pop()
+                m.again = False
             m.not_before = max(said["later"], now + 1)
             self.wait_again(m, now)
         else:
@@ -146,14 +182,13 @@ class Deliveries:
         return True
 
     def is_charged(self, m: Record) -> bool:
-        """Whether the attempt under way costs if it fails: it was made, as far as anybody knows, on such a channel."""
-        was_made = may_be_out(m) or (m.claim is not None and m.claim.started)
-        return was_made and self.settings["delivery"][m.channel]["charge"] == "attempt"
+        """Whether the attempt under way costs if it fails: it was made, on such a channel."""
+        return was_made(m) and self.settings["delivery"][m.channel]["charge"] == "attempt"
 
     def counts(self, m: Record, outcome: str) -> bool:
         """What a claim that is over brings counts where it is definite and nobody claimed the message since."""
         if m.state == "unknown":
-            return outcome in ("accepted", "rejected")
+            return outcome in ("accepted", "rejected") or (outcome == "later" and not m.repeats)
         if m.state == "delivered":
             return outcome == "accepted" and m.sent_at is None
         return m.state == "claimed" and m.claim is not None

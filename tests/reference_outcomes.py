@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from types import SimpleNamespace as Record
 
+from tests.reference_delivery import was_made
 from tests.reference_rules import MINUTE, broken_rules, first_open, instant, micro
 
 LIVE = ("scheduled", "claimed", "sent", "delivered", "unknown")  # a message in one of these has an instant
@@ -36,6 +37,8 @@ class Outcomes:
         if message is None:
             return "unknown"
         self.events_seen.add(event["id"])
+        if event["type"] not in FAILURES:
+            self.hear_of(message)
         undecided = message.state in LIVE and message.state != "delivered"
         # Open: bad news of an attempt that failed already, while the next was not reported on, is about that one.
         earlier = message.claims and message.state in ("scheduled", "claimed") and message.attempts
@@ -61,27 +64,41 @@ class Outcomes:
             campaign.revenue += micro(event["value"]) if "value" in event else campaign.conversion_value
         return "applied"
 
+    def hear_of(self, message: Record) -> None:
+        """It arrived, as far as anybody knows. Open: a complaint says so, too."""
+        message.success_by = None
+        # Open: until the next attempt is made it is news of the one that was given up last.
+        if message.state in ("scheduled", "claimed") and message.given_up and not was_made(message):
+            self.take_back(message)
+
     def fall_back(self, message: Record, now: int, charged: bool) -> None:
         """An attempt failed: the next channel of the chain that passes everything again goes, or the message failed."""
         self.go_on(message, message.chain, now, otherwise="failed", charged=charged)
 
     def go_on(self, message: Record, channels: list, now: int, otherwise: str, charged: bool = False) -> None:
         """The first of the channels that passes everything goes, and the next ones are left; else it ends."""
-        campaign, person = self.campaigns[message.campaign], self.people[message.person]
         self.end(message, otherwise)
         if charged:
             self.charge(message)
-        message.chain, message.claim, message.not_before, message.sent_at = channels, None, None, None
+        message.claim = message.not_before = message.sent_at = message.success_by = None
         message.again = False
+        self.try_channels(message, channels, now)
+
+    def try_channels(self, message: Record, channels: list, now: int) -> bool:
+        """The first of the channels that passes everything goes, if one does; those before it are left out."""
+        campaign, person = self.campaigns[message.campaign], self.people[message.person]
+        message.chain = channels
         while message.chain:
             channel, *message.chain = message.chain
-            t = self.next_time(campaign, person, channel, now)
+            t, cost = self.next_time(campaign, person, channel, now), self.costs(campaign, message.segments)[channel]
             # Open: a day without a place left is passed over like a budget.
-            if t is None or not self.fits(campaign, channel, t) or not self.has_place(campaign, t):
+            if t is None or not self.fits(campaign, channel, t, cost) or not self.has_place(campaign, t):
                 continue
-            message.state, message.channel, message.at, message.cost = "scheduled", channel, t, campaign.costs[channel]
+            message.state, message.channel, message.at, message.cost = "scheduled", channel, t, cost
             message.zone = self.zone(campaign, person)
-            return self.book(message, +1)
+            self.book(message, +1)
+            return True
+        return False
 
     def next_time(self, campaign: Record, person: Record, channel: str, now: int) -> int | None:
         """When the next attempt goes on a channel; None where suppression, caps, gap or permissions do not let it."""

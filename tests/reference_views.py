@@ -65,9 +65,9 @@ def status(model: Any, campaign: Any, now: int) -> dict:
 def of_channel(campaign: Any, channel: str) -> dict:
     all_there = [m for m in campaign.messages if m.channel == channel]
     live = [m for m in all_there if m.state in LIVE]
-    charges = [c.cost for m in campaign.messages for c in m.charges if c.channel == channel]
+    charges = [c.cost for m in campaign.messages for c in m.charges + m.given_up if c.channel == channel]
     return {
-        "messages": len(live),  # Open: those with a place, so neither the cancelled nor attempts that were charged
+        "messages": len(live),  # Open: those with a place, so neither the cancelled nor earlier attempts
         "committed": money(sum(m.cost for m in live) + sum(charges)),
         "delivered": sum("delivered" in m.happened for m in all_there),  # Open: messages, not events
         "engaged": sum(bool(m.happened & ENGAGED) for m in all_there),
@@ -78,7 +78,7 @@ def of_channel(campaign: Any, channel: str) -> dict:
 def budget(model: Any, campaign: Any, now: int) -> dict:
     committed = campaign.committed
     spent = sum(m.cost for m in campaign.messages if m.state in ("sent", "delivered"))
-    spent += sum(c.cost for m in campaign.messages for c in m.charges)
+    spent += sum(c.cost for m in campaign.messages for c in m.charges + m.given_up)
     today = committed["money", model.day(campaign, now)]
     return {
         "total": limit(campaign.total),

@@ -68,16 +68,16 @@ class Follower(Reference):
             for name, (bucket, _) in buckets.items():
                 self.freed[message.campaign, bucket] += 1 if name == "places" else message.cost
 
-    def choose(self, campaign: Record, person: Record, key: str, at: dict, value: dict) -> dict:
-        tiers, costs = campaign.tiers, campaign.costs
+    def choose(self, campaign: Record, person: Record, key: str, at: dict, value: dict, segments: int) -> dict:
+        tiers, costs = campaign.tiers, self.costs(campaign, segments)
         order = sorted(at, key=lambda c: (tiers.get(c, math.inf), -value[c], costs[c]))
         reason, channel = self.word["reason"], self.word["channel"]
         if channel in order:
-            self.claim("passed over", False, campaign, at, order[: order.index(channel)])
-            self.claim("paid", True, campaign, at, [channel])
-            return self.forced(channel, super().choose, (campaign, person, key, at, value))
+            self.claim("passed over", False, campaign, at, costs, order[: order.index(channel)])
+            self.claim("paid", True, campaign, at, costs, [channel])
+            return self.forced(channel, super().choose, (campaign, person, key, at, value, segments))
         if reason == "over_budget":
-            self.claim("over budget", False, campaign, at, order)
+            self.claim("over budget", False, campaign, at, costs, order)
             return {"reason": reason}
         if reason == "daily_limit":
             self.full.append((campaign, [(channel, at[channel]) for channel in order]))
@@ -89,15 +89,15 @@ class Follower(Reference):
     def forced(self, channel: str, choose: Any, arguments: tuple) -> dict:
         campaign = arguments[0]
         limits = campaign.daily_messages
-        self.fits, campaign.daily_messages = lambda _, c, __: c == channel, math.inf  # type: ignore[method-assign]
+        self.fits, campaign.daily_messages = lambda _, c, *__: c == channel, math.inf  # type: ignore[method-assign]
         try:
             return choose(*arguments)
         finally:
             del self.fits
             campaign.daily_messages = limits
 
-    def claim(self, what: str, fits: bool, campaign: Record, at: dict, channels: list[str]) -> None:
-        self.claims += [(what, fits, campaign, channel, at[channel]) for channel in channels]
+    def claim(self, what: str, fits: bool, campaign: Record, at: dict, costs: dict, channels: list[str]) -> None:
+        self.claims += [(what, fits, campaign, channel, at[channel], costs[channel]) for channel in channels]
 
     def amounts(self, campaign: Record, channel: str, t: int) -> dict[str, tuple[Any, float]]:
         """The buckets that a message takes from, and their limits."""
@@ -135,9 +135,11 @@ class Follower(Reference):
                 if amount > max(limit, start):
                     raise UntrueError(f"{campaign_id} {bucket}: {amount} committed of {limit}, {start} before")
 
-    def check_claim(self, before: dict, what: str, fits: bool, campaign: Record, channel: str, t: int) -> None:
+    def check_claim(
+        self, before: dict, what: str, fits: bool, campaign: Record, channel: str, t: int, cost: int
+    ) -> None:
         """What was paid fitted what there was at most; what was not did not fit what was left at least."""
-        left, cost = self.left(before, campaign, channel, t, at_most=fits), campaign.costs[channel]
+        left = self.left(before, campaign, channel, t, at_most=fits)
         there = all(cost <= left[name] for name in ("total", "channel", "money")) and (left["places"] >= 1 or not fits)
         if there != fits:
             raise UntrueError(f"{campaign.id}: {channel} was {what}, which costs {cost}, and there was {left}")

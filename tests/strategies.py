@@ -54,6 +54,10 @@ STARTS = tuple(
 )
 
 TIMES_OF_DAY = ("00:00", "02:00", "02:30", "08:00", "09:30", "12:00", "12:45", "18:00", "21:00", "23:59")
+SAYING_TEXT = {"sms": {"text": "{{ text|default('Hello') }}"}}
+"""The templates that the model knows. Who has them, and what they say, is no draw of its own: it would change all that
+follows in seeds that tests name."""
+TEXTS = ("Hello", "a" * 160, "a" * 161, "ú" * 71, "€" * 160, "a" * 152 + "€" + "a" * 152, "😀" * 67)
 STEPS = (0, 0, 0, 1, 30, 59, MINUTE, 10 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 7 * HOUR, 20 * HOUR)
 BY_DAY = {"start": "08:00", "end": "21:00"}
 EVENT_TYPES = (
@@ -275,7 +279,7 @@ def make_campaign(choices: Choices, campaign_id: str, zone: str, category: str, 
         campaign["dedup_key"] = choices.pick(("shared", "spring"))
     if choices.chance(40):
         campaign["conversion_value"] = make_amount(choices, 90_000_000)
-    return campaign
+    return campaign | ({"templates": SAYING_TEXT} if "conversion_value" in campaign else {})
 
 
 def make_channels(choices: Choices) -> dict:
@@ -328,6 +332,8 @@ def make_options(choices: Choices, now: int, instants: Sequence[int] = ()) -> di
         options["send_at"] = make_instant(choices, near + shift)
     if choices.chance(5):
         options["content"] = {"subject": "Hello", "nested": [1, {"a": None}]}
+    elif texts := TEXTS[sum(options.get("dedup_key", "").encode()) % (2 * len(TEXTS)) :][:1]:
+        options["content"] = {"text": texts[0]}
     return options
 
 

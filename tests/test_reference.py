@@ -53,6 +53,24 @@ def fresh(model: Reference, now: int, number: int, **options: object) -> dict:
     return send(model, now, dedup_key=f"k{number}", **options)
 
 
+# ---- what an SMS costs ------------------------------------------------------------------------------------
+
+
+def test_an_sms_by_a_template_costs_its_segments() -> None:
+    saying = {"costs": {"sms": "0.01"}, "templates": {"sms": {"text": "{{ text|default('Hello') }}"}}}
+    long = {"channels": ["sms"], "content": {"text": "a" * 161}}
+    assert send(model_with(**saying), NOON, **long)["cost"] == "0.02"
+    assert send(model_with(**saying), NOON, channels=["sms"])["cost"] == "0.01"
+    assert send(model_with(costs={"sms": "0.01"}), NOON, **long)["cost"] == "0.01"
+    assert send(model_with(**saying), NOON, channels=["email"], content=long["content"])["cost"] == "0.001"
+    assert send(model_with(**saying, budget={"total": "0.019"}), NOON, **long)["reason"] == "over_budget"
+    model = model_with(**saying, channels={"priority": {"email": 1}})
+    first = send(model, NOON, content={"text": "ú" * 135})
+    assert (first["cost"], first["fallback_chain"]) == ("0.001", ["sms"])
+    model.events({"events": [{"id": "e", "type": "failed", "message_id": first["message_id"]}]}, NOON)
+    assert model.message(first["message_id"], NOON)["cost"] == "0.03"
+
+
 # ---- send time --------------------------------------------------------------------------------------------
 
 

@@ -123,11 +123,16 @@ class ForgetsStops(Reference):
 
 
 class Overdraws(Reference):
-    def fits(self, campaign: object, channel: str, t: int) -> bool:
+    def fits(self, campaign: object, *arguments: object) -> bool:
         campaign.total += 500
-        fits = super().fits(campaign, channel, t)
+        fits = super().fits(campaign, *arguments)
         campaign.total -= 500
         return fits
+
+
+class CountsNoSegments(Reference):
+    def costs(self, campaign: SimpleNamespace, segments: int) -> dict:
+        return campaign.costs
 
 
 class ForgetsEvents(Reference):
@@ -161,7 +166,7 @@ class RehearsesEachAlone(Reference):
 
 
 FAULTY = [LongGap, HighCap, Late, DaysOfUtc, KeepsWaiting, KeepsMoney, KeepsFailures, BouncesOnlyFail, Overdraws]
-FAULTY += [ForgetsStops, ForgetsEvents, NoBoost, SpendsInDryRuns, RehearsesEachAlone]
+FAULTY += [CountsNoSegments, ForgetsStops, ForgetsEvents, NoBoost, SpendsInDryRuns, RehearsesEachAlone]
 
 
 @pytest.mark.parametrize("faulty", FAULTY)

@@ -183,13 +183,13 @@ class Counting(Reference):
         self.plain[channel] = self.without_learning(super().value, campaign, person, channel, *others)
         return super().value(campaign, person, channel, *others)
 
-    def choose(self, campaign: SimpleNamespace, person: object, key: str, at: dict, value: dict) -> dict:
+    def choose(self, campaign: SimpleNamespace, person: object, key: str, at: dict, value: dict, segments: int) -> dict:
         order, plain = (
             sorted(at, key=lambda c: (campaign.tiers.get(c, math.inf), -values[c], campaign.costs[c]))
             for values in (value, self.plain)
         )
         self.changed["order"] += order != plain
-        return super().choose(campaign, person, key, at, value)
+        return super().choose(campaign, person, key, at, value, segments)
 
 
 def test_duels_learn_enough_to_decide_otherwise() -> None:

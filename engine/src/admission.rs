@@ -77,6 +77,8 @@ pub struct Admission {
     pub key_text: String,
     pub key: Option<u32>,
     pub content: Option<Arc<[u8]>>,
+    /// Of the short message that its recipients would get.
+    pub segments: u8,
     /// What the request asked for; the kernels' caller reads it.
     pub urgency: Option<Urgency>,
     pub send_at: Option<i64>,
@@ -113,6 +115,7 @@ impl Shard {
             key: self.keys.find(&key_text),
             key_text,
             content: (!part.header.content.is_empty()).then(|| part.header.content.as_slice().into()),
+            segments: 1,
             urgency: part.header.urgency,
             send_at: part.header.send_at,
             mode,

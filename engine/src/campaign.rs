@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::budget_manager::Balances;
 use crate::engagement::HourlyCounts;
 use crate::frequency::Caps;
-use crate::words::{CHANNEL_COUNT, ChannelMask};
+use crate::words::{CHANNEL_COUNT, Channel, ChannelMask};
+
+/// The highest amount that there is, in micro-units.
+const AMOUNT_MAX: i64 = 999_999_999_999_999_999;
 
 /// What a decision needs to know of a campaign.
 #[derive(Clone, Debug, Default, Hash, Serialize, Deserialize)]
@@ -21,7 +24,7 @@ pub struct Rules {
     pub starts_at: Option<i64>,
     pub ends_at: Option<i64>,
     pub channels: ChannelMask,
-    /// Micro-units a message.
+    /// Micro-units a message; see [`Rules::cost`].
     pub costs: [i64; CHANNEL_COUNT],
     pub daily_cap: u32,
     pub weekly_cap: u32,
@@ -42,6 +45,17 @@ pub struct Rules {
     /// Messages that a UTC minute may hold, where `limited.per_minute` says so.
     pub per_minute: i64,
     pub limited: Limited,
+}
+
+impl Rules {
+    /// What a message costs on a channel; a short message, each of its segments.
+    pub fn cost(&self, channel: Channel, segments: u8) -> i64 {
+        let cost = self.costs[channel as usize];
+        match channel {
+            Channel::Sms => cost.saturating_mul(i64::from(segments)).min(AMOUNT_MAX),
+            _ => cost,
+        }
+    }
 }
 
 /// Which amounts of a campaign have a limit.
@@ -79,9 +93,9 @@ impl Rules {
 #[derive(Clone, Copy, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct ChannelTally {
     pub messages: u64,
-    /// Micro-units of messages that hold a place, and of charges.
+    /// Micro-units of messages that have an instant, of charges, and of attempts that were given up.
     pub committed: i64,
-    /// Micro-units of messages that were sent, and of charges.
+    /// Micro-units of messages that were sent, of charges, and of attempts that were given up.
     pub spent: i64,
     pub delivered: u64,
     pub engaged: u64,

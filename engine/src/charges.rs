@@ -25,10 +25,14 @@ impl Shard {
     /// What the attempt under way of a message gives back if it fails.
     pub(crate) fn comes_back(&self, index: u32) -> Place {
         let message = self.messages.get(index);
-        let claim = self.deliveries.get(index).and_then(|delivery| delivery.claim);
-        let was_made = message.may_be_out() || claim.is_some_and(|claim| claim.started);
-        let is_charged = was_made && self.charged & message.channel.bit() != 0;
+        let is_charged = self.was_made(index) && self.charged & message.channel.bit() != 0;
         let place = message.place();
         if is_charged { Place { cost: 0, ..place } } else { place }
+    }
+
+    /// Whether the provider was called, or may have been, for the attempt under way of a message.
+    pub(crate) fn was_made(&self, index: u32) -> bool {
+        let claim = self.deliveries.get(index).and_then(|delivery| delivery.claim);
+        self.messages.get(index).may_be_out() || claim.is_some_and(|claim| claim.started)
     }
 }

@@ -83,7 +83,7 @@ impl Shard {
                 let next = Counted::of(history, admission.now).next_eligible(&caps, candidates, admission.now);
                 Outcome::Blocked(broken.reason(), next)
             }
-            Viability::Channels(viable) => choose(campaign, choice, viable),
+            Viability::Channels(viable) => choose(campaign, choice, viable, admission.segments),
         }
     }
 
@@ -204,7 +204,7 @@ impl Shard {
         let key = self.keys.number_again(admission.key, &admission.key_text);
         admission.key = Some(key);
         let rules = &self.campaigns[admission.campaign as usize].rules;
-        let cost = rules.costs[channel as usize];
+        let cost = rules.cost(channel, admission.segments);
         let fallbacks = usize::from(rules.max_attempts.saturating_sub(1));
         let slot = choice.slot(channel);
         let chain = pack_channels(choice.ranked(viable).skip_while(|other| *other != channel).skip(1).take(fallbacks));
@@ -221,6 +221,7 @@ impl Shard {
             offset_minutes: slot.offset_minutes,
             day: slot.day,
             cost,
+            segments: admission.segments,
             content: admission.content.clone(),
             attempts: Vec::new(),
         };
@@ -252,7 +253,7 @@ impl Shard {
             let mut choice = Choice::new(row, plan);
             let Viability::Channels(viable) = self.viable(admission, &mut choice, &mut places) else { continue };
             for channel in choice.ranked(viable) {
-                let place = rules.place(channel, choice.slot(channel));
+                let place = rules.place(channel, choice.slot(channel), admission.segments);
                 needs.add(rules.limited, &place);
                 if campaign.balances.fit_money(rules.limited, &place, None) != Fit::No {
                     places.take(place.minute);
@@ -291,10 +292,10 @@ pub(crate) fn deferred(
 }
 
 /// Steps 3 to 5: the best viable channel that can be paid, if its day has a message left.
-fn choose(campaign: &Campaign, choice: &Choice<'_>, viable: ChannelMask) -> Outcome {
+fn choose(campaign: &Campaign, choice: &Choice<'_>, viable: ChannelMask, segments: u8) -> Outcome {
     let limited = campaign.rules.limited;
     for channel in choice.ranked(viable) {
-        let place = campaign.rules.place(channel, choice.slot(channel));
+        let place = campaign.rules.place(channel, choice.slot(channel), segments);
         match campaign.balances.fit_money(limited, &place, None) {
             Fit::No => {}
             Fit::Ask => return Outcome::AskLedger,
@@ -325,9 +326,9 @@ fn confidence(choice: &Choice<'_>, channel: Channel, viable: ChannelMask) -> u16
 
 impl Rules {
     /// What a message would take of its campaign's buckets.
-    pub(crate) fn place(&self, channel: Channel, slot: Slot) -> Place {
-        let code = channel as usize;
-        Place { channel: code, day: slot.day, minute: minute_of(slot.at), cost: self.costs[code] }
+    pub(crate) fn place(&self, channel: Channel, slot: Slot, segments: u8) -> Place {
+        let (minute, cost) = (minute_of(slot.at), self.cost(channel, segments));
+        Place { channel: channel as usize, day: slot.day, minute, cost }
     }
 
     /// When somebody with these quiet hours may be reached on a channel.

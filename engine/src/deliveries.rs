@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
 use crate::charges::Charge;
+use crate::silence::GivenUp;
 use crate::touched::Touched;
 
 /// A dispatcher's right to call the provider, which ends by itself.
@@ -29,6 +31,8 @@ pub struct Delivery {
     /// How often the message was claimed; the last claim has this number.
     pub claims: u32,
     pub claim: Option<Claim>,
+    /// Whether the claim made last was for an attempt that may have been taken before.
+    pub repeats: bool,
     /// Asked for by the provider, which would not take it yet.
     pub not_before: Option<i64>,
     /// Whether the attempt that may have been taken is to be made again, which its provider will know.
@@ -39,6 +43,20 @@ pub struct Delivery {
     pub notes: Vec<Note>,
     /// Of attempts that failed and cost all the same.
     pub charges: Vec<Charge>,
+    /// By when an event of success must come, while it is sent and other channels are left.
+    pub success_by: Option<i64>,
+    /// Attempts that were sent, and of which none came in time.
+    pub given_up: Vec<GivenUp>,
+}
+
+impl Delivery {
+    /// What was said of the attempt at a place.
+    pub fn note_mut(&mut self, attempt: usize) -> &mut Note {
+        if self.notes.len() <= attempt {
+            self.notes.resize(attempt + 1, Note::default());
+        }
+        &mut self.notes[attempt]
+    }
 }
 
 /// Those of a shard, by the message's index.
@@ -47,13 +65,15 @@ pub struct Deliveries {
     entries: BTreeMap<u32, Delivery>,
     /// (until, message) of every claim.
     ends: BTreeSet<(i64, u32)>,
+    /// (success_by, message) of every limit.
+    limits: BTreeSet<(i64, u32)>,
     pub(crate) touched: Touched,
 }
 
-/// The ends follow from the entries.
+/// Ends and limits follow from the entries.
 impl Hash for Deliveries {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Deliveries { entries, ends: _, touched: _ } = self;
+        let Deliveries { entries, ends: _, limits: _, touched: _ } = self;
         entries.hash(state);
     }
 }
@@ -80,14 +100,16 @@ impl Deliveries {
 
     pub fn change(&mut self, message: u32, change: impl FnOnce(&mut Delivery)) {
         let entry = self.entries.entry(message).or_default();
-        let before = entry.claim;
+        let before = times(entry);
         change(entry);
-        let after = entry.claim;
-        if let Some(claim) = before {
-            self.ends.remove(&(claim.until, message));
-        }
-        if let Some(claim) = after {
-            self.ends.insert((claim.until, message));
+        let after = times(entry);
+        for (ordered, before, after) in [(&mut self.ends, before.0, after.0), (&mut self.limits, before.1, after.1)] {
+            if let Some(time) = before {
+                ordered.remove(&(time, message));
+            }
+            if let Some(time) = after {
+                ordered.insert((time, message));
+            }
         }
         self.touched.touch(message as usize);
     }
@@ -95,6 +117,19 @@ impl Deliveries {
     /// A message whose claim is over at `now`.
     pub fn over(&self, now: i64) -> Option<u32> {
         self.ends.first().filter(|(until, _)| *until <= now).map(|(_, message)| *message)
+    }
+
+    /// The first limit that is over at `now`, after one that was looked at: when it was over, and the message.
+    pub fn silent(&self, after: Option<(i64, u32)>, now: i64) -> Option<(i64, u32)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.limits.range((from, Bound::Unbounded)).next().copied().filter(|(by, _)| *by <= now)
+    }
+
+    /// All attempts that were given up, with their messages.
+    pub fn given_up(&self) -> impl Iterator<Item = (u32, &GivenUp)> {
+        self.entries
+            .iter()
+            .flat_map(|(message, delivery)| delivery.given_up.iter().map(|given_up| (*message, given_up)))
     }
 
     /// Leaves nothing that may name a person.
@@ -110,7 +145,13 @@ impl Deliveries {
 
     /// As they were written down.
     pub fn restored(entries: BTreeMap<u32, Delivery>) -> Self {
-        let ends = entries.iter().filter_map(|(message, delivery)| Some((delivery.claim?.until, *message))).collect();
-        Deliveries { entries, ends, touched: Touched::default() }
+        let ends = entries.iter().filter_map(|(message, delivery)| Some((times(delivery).0?, *message))).collect();
+        let limits = entries.iter().filter_map(|(message, delivery)| Some((times(delivery).1?, *message))).collect();
+        Deliveries { entries, ends, limits, touched: Touched::default() }
     }
+}
+
+/// When its claim ends, and its limit.
+fn times(delivery: &Delivery) -> (Option<i64>, Option<i64>) {
+    (delivery.claim.map(|claim| claim.until), delivery.success_by)
 }

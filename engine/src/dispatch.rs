@@ -8,6 +8,7 @@
 //! - What may have been sent is never cancelled, expired or tried elsewhere: only a definite no goes on.
 //! - Only the claim made last counts, and once.
 //! - A failed attempt gives back its cost, unless it was made and its channel charges for failures ([`crate::charges`]).
+//! - What was sent and is not heard of in time goes on, too, where its channel has a limit ([`crate::silence`]).
 //! - Stops hold at the moment of the start: a campaign that is not active, a person who is not reachable any more.
 //! - An hour or more after its instant, after a provider put it off, or where its channel does not reach the person any
 //!   more, a message goes through suppression, caps, quiet hours and budget again, on its own channel first; without a
@@ -32,7 +33,7 @@ use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, MessageState};
 const LATE_S: i64 = HOUR_S;
 
 /// How many are looked at again in one call: others wait for the shard meanwhile.
-const LOOKS_MAX: usize = 10_000;
+pub(crate) const LOOKS_MAX: usize = 10_000;
 
 /// What a dispatcher says of a call, or of what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +60,23 @@ enum Standing {
 }
 
 impl Shard {
-    /// What comes before claiming: claims that are over and campaigns that are over end.
-    pub fn prepare_claims(&mut self, now: i64, deduplicates: ChannelMask) {
+    /// What comes before claiming: claims, campaigns and limits that are over end. Stops where only the ledger knows;
+    /// with its answer, call again. Without `asks` what hangs on the ledger stays as it is.
+    pub fn prepare_claims(
+        &mut self,
+        now: i64,
+        deduplicates: ChannelMask,
+        asks: bool,
+        default_quiet: QuietHours,
+    ) -> Option<Question> {
         let now = self.advance(now);
         self.end_claims(now, now, deduplicates);
         self.expire(now);
-        self.sort_in_due(now);
+        let question = self.end_silences(now, asks, default_quiet);
+        if question.is_none() {
+            self.sort_in_due(now);
+        }
+        question
     }
 
     /// Every claim ends now, as if its time were over: who made them has a new life, or none.
@@ -101,9 +113,11 @@ impl Shard {
                 match self.standing(index, channel, now, default_quiet) {
                     Standing::Moved => looks += 1,
                     Standing::Ready => {
+                        let repeats = self.messages.get(index).may_be_out();
                         self.turn(index, MessageState::Claimed);
                         self.deliveries.change(index, |delivery| {
                             delivery.claims += 1;
+                            delivery.repeats = repeats;
                             delivery.claim = Some(Claim { until, started: false });
                         });
                         claimed.push(index);
@@ -143,8 +157,9 @@ impl Shard {
     /// What became of a claimed message; false, and nothing changes, if the claim does not count any more. Where only
     /// the ledger knows what follows, nothing has changed: what to ask it comes back as an error.
     ///
-    /// A definite word counts after the claim is over, too, while nobody else has claimed the message; and an acceptance
-    /// after an event that said as much.
+    /// A definite word counts after the claim is over, too, while nobody else has claimed the message: of what is to be
+    /// tried later only if no claim before may have made the same attempt. So does an acceptance after an event that said
+    /// as much.
     pub fn report(
         &mut self,
         index: u32,
@@ -158,9 +173,11 @@ impl Shard {
         let &Message { channel, state, chain, .. } = self.messages.get(index);
         let is_held = self.deliveries.claim(index, claim).is_some();
         let is_last = self.deliveries.get(index).is_some_and(|delivery| delivery.claims == claim);
+        let repeats = self.deliveries.get(index).is_some_and(|delivery| delivery.repeats);
         let counts = match (outcome, state) {
             (_, MessageState::Claimed) => is_held,
             (Outcome::Accepted | Outcome::Rejected, MessageState::Unknown) => is_last,
+            (Outcome::Later(_), MessageState::Unknown) => is_last && !repeats,
             (Outcome::Accepted, MessageState::Delivered) => is_last && self.deliveries.sent_at(index).is_none(),
             _ => false,
         };
@@ -172,6 +189,9 @@ impl Shard {
             Outcome::Unknown => self.lose_sight(index, note, now),
             Outcome::Later(at) => {
                 let at = (*at).max(now.saturating_add(1));
+                if state == MessageState::Unknown {
+                    self.forget_attempt(index);
+                }
                 self.deliveries.change(index, |delivery| delivery.not_before = Some(at));
                 self.wait_again(index, now);
             }
@@ -198,10 +218,12 @@ impl Shard {
             self.campaigns[campaign as usize].tally.channels[channel as usize].spent += cost;
         }
         let counted = !self.campaigns[campaign as usize].rules.transactional;
+        let success_by = self.success_by(index, now).filter(|_| state != MessageState::Delivered);
         self.deliveries.change(index, |delivery| {
             delivery.claim = None;
             delivery.again = false;
             delivery.sent_at = Some(now);
+            delivery.success_by = success_by;
         });
         let history = &mut self.roster.follow_mut(recipient).history;
         history.remove(index);
@@ -217,6 +239,17 @@ impl Shard {
         message.know_attempt(Attempt { channel, state: MessageState::Unknown, at: now, bounced: false });
         self.deliveries.change(index, |delivery| {
             delivery.claim = None;
+            delivery.again = false;
+        });
+    }
+
+    /// What may have been sent was not: nothing is known of the attempt, which is still to be made.
+    fn forget_attempt(&mut self, index: u32) {
+        let message = self.messages.get_mut(index);
+        message.attempts.pop();
+        let known = message.attempts.len();
+        self.deliveries.change(index, |delivery| {
+            delivery.notes.truncate(known);
             delivery.again = false;
         });
     }
@@ -326,15 +359,11 @@ impl Shard {
         let message = self.messages.get(index);
         let is_known = message.may_be_out() || message.state == MessageState::Delivered;
         let place = message.attempts.len().saturating_sub(usize::from(is_known));
-        self.deliveries.change(index, |delivery| {
-            let length = delivery.notes.len().max(place + 1);
-            delivery.notes.resize(length, Note::default());
-            delivery.notes[place] = note;
-        });
+        self.deliveries.change(index, |delivery| *delivery.note_mut(place) = note);
     }
 
     /// Another state, which costs and counts the same.
-    fn turn(&mut self, index: u32, state: MessageState) {
+    pub(crate) fn turn(&mut self, index: u32, state: MessageState) {
         let message = self.messages.get_mut(index);
         let counts = &mut self.campaigns[message.campaign as usize].tally.messages;
         counts[message.state as usize] -= 1;

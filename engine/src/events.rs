@@ -61,6 +61,7 @@ impl Shard {
     /// A failure ends the attempt of a message that was not delivered, and the next channel of its chain is tried; one
     /// that comes when the attempt has failed already, and the next was not reported on, is that of before again. If
     /// only the ledger knows whether that can be paid, nothing has changed: what to ask it comes back as an error.
+    /// What says that it arrived, while the next attempt waits, may be of one that was given up ([`crate::silence`]).
     pub fn apply_event(
         &mut self,
         event: &Event<'_>,
@@ -74,6 +75,9 @@ impl Shard {
         let Some(index) = self.find_message(event.message) else {
             return Ok(EventStatus::Unknown);
         };
+        if !fails(event.kind) {
+            self.hear_of(index);
+        }
         let &Message { recipient, channel, state, chain, .. } = self.messages.get(index);
         let at = event.at.min(now);
         let earlier = self.earlier_attempt(index);

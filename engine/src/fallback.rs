@@ -10,7 +10,7 @@
 
 use crate::admission::{QuietHours, local_rules};
 use crate::answer::{pack_channels, unpack_channels};
-use crate::budget_manager::{Fit, Needs};
+use crate::budget_manager::{Fit, Needs, Place};
 use crate::commitment::deferred;
 use crate::frequency::Counted;
 use crate::messages::Attempt;
@@ -34,6 +34,18 @@ pub enum Next {
 impl Shard {
     /// What follows if the message's attempt fails at `now` and these channels are left to be tried. Changes nothing.
     pub fn next_attempt(&self, index: u32, chain: u32, now: i64, default_quiet: QuietHours) -> Next {
+        self.next_after(index, chain, Some(self.comes_back(index)), now, default_quiet)
+    }
+
+    /// The same for an attempt that ends and gives `back` this.
+    pub(crate) fn next_after(
+        &self,
+        index: u32,
+        chain: u32,
+        back: Option<Place>,
+        now: i64,
+        default_quiet: QuietHours,
+    ) -> Next {
         let message = self.messages.get(index);
         let campaign = &self.campaigns[message.campaign as usize];
         let (rules, recipient) = (&campaign.rules, self.roster.get(message.recipient));
@@ -43,8 +55,7 @@ impl Shard {
         let mut history = recipient.history.clone();
         history.remove(index);
         let counted = Counted::of(&history, now);
-        let back = self.comes_back(index);
-        let mut places = Real::new(campaign, Some(back.minute));
+        let mut places = Real::new(campaign, back.map(|back| back.minute));
         let reachable = recipient.reachable(now) & rules.channels;
         let (zone, quiet) = local_rules(&recipient.profile, rules.zone, default_quiet);
         let mut needs = Needs::default();
@@ -70,10 +81,10 @@ impl Shard {
                 }
                 Found::At(at) => self.slot(rules, send_time.clock, at),
             };
-            let place = rules.place(channel, slot);
+            let place = rules.place(channel, slot, message.segments);
             needs.add(rules.limited, &place);
-            let message_fits = campaign.balances.fit_message(rules.limited, place.day, Some(&back));
-            match campaign.balances.fit_money(rules.limited, &place, Some(&back)).and(message_fits) {
+            let message_fits = campaign.balances.fit_message(rules.limited, place.day, back.as_ref());
+            match campaign.balances.fit_money(rules.limited, &place, back.as_ref()).and(message_fits) {
                 Fit::No => {}
                 Fit::Yes => return Next::Attempt { channel, chain: pack_channels(chain), slot },
                 Fit::Ask => {
@@ -95,6 +106,7 @@ impl Shard {
                 delivery.not_before = None;
                 delivery.again = false;
                 delivery.sent_at = None;
+                delivery.success_by = None;
             });
         }
         self.end_giving_back(index, MessageState::Failed, back);
@@ -114,7 +126,7 @@ impl Shard {
         message.scheduled_at = slot.at;
         message.day = slot.day;
         message.offset_minutes = slot.offset_minutes;
-        message.cost = campaign.rules.costs[channel as usize];
+        message.cost = campaign.rules.cost(channel, message.segments);
         self.begin(index);
         self.due.add(index);
     }

@@ -46,6 +46,7 @@ pub mod secret;
 pub mod send_time;
 pub mod shard;
 pub mod shelf;
+pub mod silence;
 pub mod slot;
 pub mod state_hash;
 pub mod touched;

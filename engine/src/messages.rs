@@ -64,6 +64,8 @@ pub struct Message {
     pub day: i32,
     /// Micro-units.
     pub cost: i64,
+    /// How many short messages its text is, should it go as one.
+    pub segments: u8,
     /// What delivery gets; one copy a request.
     #[serde(skip)]
     pub content: Option<Arc<[u8]>>,

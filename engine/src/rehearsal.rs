@@ -43,6 +43,7 @@ impl Shard {
             zones: _,
             decay: _,
             charged: _,
+            success_within_s: _,
             campaign_index: _, // no campaign is put meanwhile,
             effects: _,        // and nothing written down,
             event_ids: _,      // no event is taken,

@@ -18,6 +18,7 @@ use crate::record::{Kind, Reader, Record};
 use crate::roster::{Recipient, Roster, Suppression};
 use crate::shard::Shard;
 use crate::shelf::Shelf;
+use crate::silence::GivenUp;
 
 /// What was read so far.
 #[derive(Debug, Default)]
@@ -122,17 +123,7 @@ impl Restoring {
             let recipient = recipients.get_mut(whose).ok_or(Corrupt("a message is for nobody"))?;
             let campaign = campaigns.get_mut(message.campaign as usize);
             let campaign = campaign.ok_or(Corrupt("a message is of no campaign"))?;
-            if message.is_live() {
-                let place = message.place();
-                campaign.balances.recount(&place).ok_or(TOO_MUCH)?;
-                if campaign.rules.limited.per_minute {
-                    minutes[message.campaign as usize].push(place.minute);
-                }
-            }
-            for charge in deliveries.get(index).map_or(&[][..], |delivery| &delivery.charges) {
-                let balances = &mut campaign.balances;
-                balances.recount_cost(charge.channel as usize, charge.day, charge.cost).ok_or(TOO_MUCH)?;
-            }
+            recount(campaign, message, deliveries.get(index), &mut minutes[message.campaign as usize])?;
             if !recipient.is_erased() {
                 used.push(message.key);
                 latest_messages[whose] = index;
@@ -167,6 +158,31 @@ impl Restoring {
         shard.watch(self.effects.as_of(latest));
         Ok(shard)
     }
+}
+
+/// Counts again what a message and its attempts before take of their campaign's buckets; adds the minutes.
+fn recount(
+    campaign: &mut Campaign,
+    message: &Message,
+    delivery: Option<&Delivery>,
+    minutes: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    let (charges, given_up) =
+        delivery.map_or((&[][..], &[][..]), |delivery| (&delivery.charges[..], &delivery.given_up[..]));
+    if given_up.iter().any(|given_up| given_up.attempt as usize >= message.attempts.len()) {
+        return Err(Corrupt("an attempt that was given up is missing"));
+    }
+    let own = message.is_live().then(|| message.place());
+    for place in own.into_iter().chain(given_up.iter().map(GivenUp::place)) {
+        campaign.balances.recount(&place).ok_or(TOO_MUCH)?;
+        if campaign.rules.limited.per_minute {
+            minutes.push(place.minute);
+        }
+    }
+    for charge in charges {
+        campaign.balances.recount_cost(charge.channel as usize, charge.day, charge.cost).ok_or(TOO_MUCH)?;
+    }
+    Ok(())
 }
 
 const TOO_MUCH: Corrupt = Corrupt("messages cost more than can be counted");

@@ -21,7 +21,7 @@ use crate::roster::{Roster, Suppression};
 use crate::secret::Secret;
 use crate::slot::{hash_of, slot_of};
 use crate::undoable::Undoable;
-use crate::words::{ALL_CHANNELS, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
+use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, Channel, ChannelMask, MessageState, OPT_OUT_ALL};
 use crate::zones::Zones;
 
 /// Everything a shard knows. Time is an argument everywhere: the same calls in the same order give the same state.
@@ -41,6 +41,8 @@ pub struct Shard {
     pub decay: Decay,
     /// Channels whose failed attempts cost.
     pub charged: ChannelMask,
+    /// How long what was sent on a channel has to be heard of; 0: for ever.
+    pub success_within_s: [i64; CHANNEL_COUNT],
     /// Campaigns with a limit to which money came back since anybody asked.
     pub(crate) freed: BTreeSet<u32>,
     /// The latest `now` of any request: time never goes back on a shard.
@@ -83,7 +85,11 @@ impl Shard {
                 let campaign = &mut self.campaigns[*index as usize];
                 if rules.limited.per_minute && !campaign.rules.limited.per_minute {
                     let theirs = self.messages.iter().filter(|message| message.campaign == *index && message.is_live());
-                    campaign.balances.minutes.recount(theirs.map(|message| message.place().minute));
+                    let theirs = theirs.map(|message| message.place().minute);
+                    let given_up = self.deliveries.given_up();
+                    let given_up = given_up.filter(|(message, _)| self.messages.get(*message).campaign == *index);
+                    let given_up = given_up.map(|(_, given_up)| given_up.place().minute);
+                    campaign.balances.minutes.recount(theirs.chain(given_up));
                 }
                 campaign.rules = rules;
             }

@@ -32,6 +32,7 @@ impl Shard {
             zones: _,
             decay: _,
             charged: _,
+            success_within_s: _,
             campaign_index: _,
             freed: _,
             before: _,

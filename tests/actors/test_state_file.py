@@ -159,17 +159,24 @@ async def test_what_makes_a_commit_durable_is_set(path: Path, pragma: str, value
 
 
 async def test_a_newer_format_is_refused_in_words(path: Path) -> None:
-    alter(path, "PRAGMA user_version = 2")
+    alter(path, "PRAGMA user_version = 3")
     fault = await fault_of_opening(path)
-    assert "a newer version of Madan Sara wrote it: its format is 2, and this one knows up to 1" in str(fault)
+    assert "a newer version of Madan Sara wrote it: its format is 3, and this one knows up to 2" in str(fault)
     assert isinstance(fault, MadanSaraError)
+
+
+async def test_the_format_before_the_first_release_is_refused_in_words(path: Path) -> None:
+    alter(path, "PRAGMA user_version = 1")
+    fault = await fault_of_opening(path)
+    assert "an older version of Madan Sara wrote it: its format is 1, and this one knows from 2 on" in str(fault)
+    assert "Start the older version again" in str(fault)
 
 
 async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[tuple[object, ...]] = []
 
     def upgrade(connection: sqlite3.Connection) -> None:
-        """What changes from 1 to this 2 is the head's checksum, which is over the version."""
+        """What changes from 2 to this 3 is the head's checksum, which is over the version."""
         head = state_format.Head(KIND, IDENTITY, {"shards": "4"}, *rows[0])  # type: ignore[arg-type]
         connection.execute("UPDATE head SET crc = ?", (head.row()[-1],))
 
@@ -177,14 +184,14 @@ async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.Mon
     rows += connection.execute("SELECT epoch, sequence, first, pages, sum FROM head").fetchall()
     connection.close()
     for module in (state_format, state_database):
-        monkeypatch.setattr(module, "VERSION", 2)
-    monkeypatch.setitem(state_format.UPGRADES, 1, upgrade)
+        monkeypatch.setattr(module, "VERSION", 3)
+    monkeypatch.setitem(state_format.UPGRADES, 2, upgrade)
     for how in (StateFile.inspect, StateFile.open):
         file = await how(path, KIND, IDENTITY)
         assert await read_content(file) == content_after(SEED, COMMITS)
         await file.close()
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     connection.close()
 
 

@@ -71,7 +71,10 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     state = tmp_path_factory.mktemp("served") / "state"
-    with Server("--clock", "manual", "--shards", "2", "--state-dir", str(state), delivers=True) as server:
+    config = state.with_name("madan-sara.toml")
+    config.write_text("[delivery.email]\nsuccess_within_hours = 2\n")
+    options = ("--clock", "manual", "--shards", "2", "--state-dir", str(state), "--config", str(config))
+    with Server(*options, delivers=True) as server:
         served = Served(server, state)
         yield served
         served.http.close()
@@ -114,6 +117,29 @@ def test_a_pause_holds_what_is_due(served: Served) -> None:
     assert served.message(message)["state"] == "scheduled"
     served.http.post("/campaigns/held/resume", b"")
     served.until(message, "sent")
+
+
+def test_what_is_not_heard_of_in_time_goes_by_the_next_channel(served: Served) -> None:
+    """The shard asks the ledger for the money of it."""
+    channels = {"allowed": ["email", "sms"], "priority": {"email": 1}}
+    served.http.put("/campaigns/heard", {"channels": channels, "urgency": "high", "budget": {"total": "0.0095"}})
+    people = [{"id": f"heard-{name}", "contacts": ANA["contacts"]} for name in ("of", "not of")]
+    messages = [served.send("heard", person) for person in people]
+    sent = [served.until(message, "sent") for message in messages]
+    assert [message["fallback_chain"] for message in sent] == [["sms"], ["sms"]]
+    opened = {"events": [{"id": "opened", "type": "opened", "message_id": messages[0]}]}
+    served.http.post("/events", json.dumps(opened).encode())
+    served.move(119)
+    served.settled()
+    assert [served.message(message)["channel"] for message in messages] == ["email", "email"]
+    served.move(1)
+    served.settled()
+    assert [served.message(message)["channel"] for message in messages] == ["email", "sms"]
+    attempts = [(one["channel"], one["state"]) for one in served.message(messages[1])["attempts"]]
+    assert attempts == [("email", "failed"), ("sms", "sent")]
+    assert [row["channel"] for row in served.outbox("--recipient", "heard-not of")] == ["sms", "email"]
+    budget = served.http.get("/campaigns/heard/status")["budget"]
+    assert (budget["committed"], budget["spent"], budget["remaining"]) == ("0.0095", "0.0095", "0.00")
 
 
 def test_an_erased_person_leaves_the_outbox(served: Served) -> None:

@@ -22,14 +22,21 @@ LASTS = 10 * MINUTE
 class Sent:
     """One engine with one message of one person, due now."""
 
-    def __init__(self, channel: str | None = "email", options: dict[str, Any] | None = None, **campaign: Any) -> None:
+    def __init__(
+        self,
+        channel: str | None = "email",
+        options: dict[str, Any] | None = None,
+        now: int = NOW,
+        person: dict[str, Any] = ANA,
+        **campaign: Any,
+    ) -> None:
         self.engine = Engine(load_settings(environment={}, options=options))
         self.disk = Disk(self.engine, 0)
         self.engine.put_campaign({"id": "c", "urgency": "high", **campaign})
-        self.now = NOW
-        request = {"campaign_id": "c", "recipient": ANA, "content": {"text": "Hello"}}
+        self.now = now
+        request = {"campaign_id": "c", "recipient": person, "content": {"text": "Hello"}}
         request |= {} if channel is None else {"channels": [channel]}
-        self.message_id = self.engine.send(request, NOW)["message_id"]
+        self.message_id = self.engine.send(request, now)["message_id"]
 
     def claim(self, lasts: int = LASTS, deduplicates: frozenset[str] = NOBODY) -> list[Claimed]:
         return self.engine.claim(ROOM, self.now, self.now + lasts, deduplicates)

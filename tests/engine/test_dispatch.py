@@ -47,8 +47,10 @@ def test_dispatchers_get_what_the_model_says(shards: int) -> None:
         dispatched |= {what for what, count in duel.dispatched.items() if count}
         states = {message.state for message in duel.model.messages.values()}
         dispatched |= states | {"charged" for message in duel.model.messages.values() if message.charges}
-    outcomes = {"claimed", "started", "abandoned", "charged"}
+        dispatched |= {"given up" for message in duel.model.messages.values() if message.given_up}
+    outcomes = {"claimed", "started", "abandoned", "charged", "given up", "taken back"}
     outcomes |= {f"reported {said}" for said in ("accepted", "rejected", "later", "unknown")}
+    outcomes |= {f"reported {said} when unknown" for said in ("accepted", "rejected", "later")}
     assert dispatched >= outcomes | {"sent", "delivered", "failed", "unknown", "cancelled", "expired"}
 
 
@@ -276,6 +278,41 @@ def test_a_later_that_was_asked_for_is_kept() -> None:
     sent.now = NOW + 300
     assert sent.claim() == []  # it is looked at again
     assert [claimed.attempt for claimed in sent.claim()] == [0]
+
+
+def test_what_is_to_be_tried_later_waits_again_when_its_claim_was_over_too() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    assert sent.start(claimed)
+    sent.now += LASTS
+    assert sent.claim() == []
+    assert sent.message["state"] == "unknown"
+    assert sent.report(claimed, "later", later=sent.now + 300)
+    assert (sent.message["state"], sent.message["attempts"]) == ("scheduled", [])
+    hashes = sent.engine.state_hashes()
+    sent.crash()
+    assert sent.engine.state_hashes() == hashes
+    assert not sent.report(claimed, "later", later=sent.now + 600)
+    sent.now += 300
+    assert sent.claim() == []  # it is looked at again
+    (again,) = sent.claim()
+    assert again.attempt == 0
+    assert sent.start(again)
+
+
+def test_but_not_where_a_claim_before_may_have_made_the_same_attempt() -> None:
+    sent = Sent()
+    (first,) = sent.claim()
+    assert sent.start(first)
+    sent.now += LASTS
+    (second,) = sent.claim(deduplicates=EMAIL)
+    assert not sent.report(first, "later", later=sent.now + 300)
+    assert sent.start(second)
+    sent.now += LASTS
+    assert sent.claim() == []
+    assert not sent.report(second, "later", later=sent.now + 300)
+    assert sent.message["state"] == "unknown"
+    assert sent.report(second, "accepted")
 
 
 def test_the_room_of_a_channel_is_kept_and_those_due_first_come_first() -> None:

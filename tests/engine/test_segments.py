@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.segments import GSM, GSM_EXTENSION, segments
+from tests.reference_segments import ALPHABET, EXTENSION, segments_of
 
 PLAIN = st.sampled_from(sorted(GSM))
 EXTENDED = st.sampled_from(sorted(GSM_EXTENSION))
@@ -19,36 +20,10 @@ def long(characters: st.SearchStrategy[str], longest: int = 700) -> st.SearchStr
     return st.lists(st.one_of(characters, piece), max_size=12).map(lambda pieces: "".join(pieces)[:longest])
 
 
-def packed(text: str) -> int:
-    """Messages by octets: septets or UTF-16, 140 alone, 134 beside a header of 6."""
-    try:
-        codes = [_septets(character) for character in text]
-        alone, each = 140 * 8 // 7, 134 * 8 // 7
-    except ValueError:
-        codes = [list(character.encode("utf-16-be")) for character in text]
-        alone, each = 140, 134
-    if sum(map(len, codes)) <= alone:
-        return 1
-    messages: list[list[int]] = [[]]
-    for code in codes:
-        if len(messages[-1]) + len(code) > each:
-            messages.append([])
-        messages[-1] += code
-    return len(messages)
-
-
-def _septets(character: str) -> list[int]:
-    if character in GSM_EXTENSION:
-        return [0x1B, ord(character) & 0x7F]
-    if character in GSM:
-        return [ord(character) & 0x7F]
-    raise ValueError(character)
-
-
 @settings(deadline=None)
 @given(st.one_of(long(PLAIN), long(st.one_of(PLAIN, EXTENDED)), long(st.one_of(PLAIN, WIDE)), st.text(max_size=300)))
 def test_a_text_is_as_many_messages_as_its_bytes_fill(text: str) -> None:
-    assert segments(text) == packed(text)
+    assert segments(text) == segments_of(text)
 
 
 @settings(deadline=None)
@@ -60,8 +35,9 @@ def test_one_wide_character_makes_the_whole_text_wide(text: str, character: str)
 
 
 def test_the_alphabet_has_its_127_characters_and_the_extension_its_ten() -> None:
-    assert (len(GSM), len(GSM_EXTENSION)) == (127, 10)
-    assert not GSM & GSM_EXTENSION
+    assert (len(GSM), len(GSM_EXTENSION), len(ALPHABET)) == (127, 10, 128)
+    assert {*ALPHABET} - GSM == {"\x1b"}
+    assert {*EXTENSION} == GSM_EXTENSION
     assert "ç" not in GSM, "the small one is not in the alphabet, the capital is"
 
 

@@ -6,6 +6,8 @@ from tests.mutants.mutant import Mutant
 
 DISPATCH = ("tests/engine/test_dispatch.py",)
 CHARGE = ("tests/engine/test_charge.py",)
+SILENCE = ("tests/engine/test_silence.py",)
+SEGMENTS = ("tests/engine/test_segment_costs.py",)
 FILE = "engine/src/dispatch.rs"
 
 MUTANTS = (
@@ -108,6 +110,69 @@ MUTANTS = (
         "self.end_claims(i64::MAX, now, deduplicates);",
         "self.end_claims(now, now, deduplicates);",
         DISPATCH,
+    ),
+    Mutant(
+        "silence: the limit is a second longer",
+        "engine/src/deliveries.rs",
+        "filter(|(by, _)| *by <= now)",
+        "filter(|(by, _)| *by < now)",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: late news leaves what waits",
+        "engine/src/silence.rs",
+        "if !waits || self.was_made(index) {",
+        "if waits || self.was_made(index) {",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: late news is of one that was given up even when the next was made",
+        "engine/src/silence.rs",
+        "if !waits || self.was_made(index) {",
+        "if !waits {",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: what was given up has no place in the next life",
+        "engine/src/restoring.rs",
+        ".chain(given_up.iter().map(GivenUp::place))",
+        ".chain(given_up.iter().map(GivenUp::place).take(0))",
+        SILENCE,
+    ),
+    Mutant(
+        "silence: a complaint does not end the limit",
+        "engine/src/events.rs",
+        "if !fails(event.kind) {\n            self.hear_of(index);",
+        "if marks_of(event.kind) != 0 {\n            self.hear_of(index);",
+        SILENCE,
+    ),
+    Mutant(
+        "dispatch: what may have been taken by an earlier claim waits again",
+        FILE,
+        "(Outcome::Later(_), MessageState::Unknown) => is_last && !repeats,",
+        "(Outcome::Later(_), MessageState::Unknown) => is_last,",
+        DISPATCH,
+    ),
+    Mutant(
+        "segments: an SMS costs one of them",
+        "engine/src/commitment.rs",
+        "let cost = rules.cost(channel, admission.segments);",
+        "let cost = rules.costs[channel as usize];",
+        SEGMENTS,
+    ),
+    Mutant(
+        "segments: the next attempt costs one of them",
+        "engine/src/fallback.rs",
+        "message.cost = campaign.rules.cost(channel, message.segments);",
+        "message.cost = campaign.rules.costs[channel as usize];",
+        SEGMENTS,
+    ),
+    Mutant(
+        "segments: channels are compared by what one of them costs",
+        "engine/orchestrator.py",
+        "self._rules[admission.campaign_id].of_segments(segments)",
+        "self._rules[admission.campaign_id]",
+        SEGMENTS,
     ),
     Mutant(
         "dispatch: a claim is not written down",

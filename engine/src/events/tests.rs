@@ -26,6 +26,7 @@ fn with_message(state: MessageState) -> (Shard, u64) {
         offset_minutes: 0,
         day: 0,
         cost: COST,
+        segments: 1,
         content: None,
         attempts: Vec::new(),
     };

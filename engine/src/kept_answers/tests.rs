@@ -199,6 +199,7 @@ fn nothing_of_an_erased_person_can_be_read_in_the_state() {
             offset_minutes: 0,
             day: 0,
             cost: 0,
+            segments: 1,
             content: admission.content.clone().filter(|_| recipient == 0),
             attempts: Vec::new(),
         };

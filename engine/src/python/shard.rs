@@ -82,11 +82,13 @@ impl Shard {
         secret: [u8; 16],
         kept_answers_bytes_max: usize,
         charged: u8,
+        success_within_s: [i64; CHANNEL_COUNT],
     ) -> Self {
         let inner = shard::Shard::new(incarnation, zones.0.clone());
         let mut inner = inner.keeping(Secret::new(secret), kept_answers_bytes_max);
         inner.decay = Decay::of_half_life(half_life_s);
         inner.charged = charged & ALL_CHANNELS;
+        inner.success_within_s = success_within_s;
         Shard { inner, default_quiet: (quiet_start, quiet_end), restoring: Restoring::default() }
     }
 
@@ -94,12 +96,13 @@ impl Shard {
         self.inner.put_campaign(rules.into());
     }
 
-    fn admit(&mut self, py: Python<'_>, part: &[u8]) -> PyResult<Admission> {
+    fn admit(&mut self, py: Python<'_>, part: &[u8], segments: u8) -> PyResult<Admission> {
         let part = py.detach(|| Part::decode(part))?;
         if part.header.dry_run != self.inner.rehearses() {
             return Err(PyValueError::new_err("a dry run is rehearsed, and nothing else"));
         }
-        let inner = py.detach(|| self.inner.admit(&part, self.default_quiet))?;
+        let mut inner = py.detach(|| self.inner.admit(&part, self.default_quiet))?;
+        inner.segments = segments;
         Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
 
@@ -263,8 +266,9 @@ impl Shard {
         }
     }
 
-    fn prepare_claims(&mut self, py: Python<'_>, now: i64, deduplicates: u8) {
-        py.detach(|| self.inner.prepare_claims(now, deduplicates));
+    fn prepare_claims(&mut self, py: Python<'_>, now: i64, deduplicates: u8, asks: bool) -> Option<Question> {
+        let question = py.detach(|| self.inner.prepare_claims(now, deduplicates, asks, self.default_quiet));
+        question.map(|question| question_of(&self.inner, question))
     }
 
     fn abandon_claims(&mut self, py: Python<'_>, now: i64, deduplicates: u8) {
