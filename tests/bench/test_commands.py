@@ -37,7 +37,13 @@ def test_the_demo_replays_on_the_real_server_and_leaves_nothing_running(
     assert ran.exit_code == 0, ran.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert [check["promise"] for check in figures["checks"]][-1] == bench.demo.CLEAN_END
-    assert figures["receipts"]["messages"] == len(short_journey.baskets)
+    assert figures["decisions"]["receipts"]["total"] == len(short_journey.baskets)
+    channels = figures["delivery"]["by_channel"]
+    assert channels["email"]["came_back"] == channels["email"]["failed"] + sum(
+        channels["email"]["fell_back_to"].values()
+    )
+    assert channels["email"]["came_back"] > 0
+    assert channels["sms"]["arrived"] > 0
     assert children() == before
 
 
