@@ -16,9 +16,11 @@ from actors.state_directory import outbox_path
 from bench.answers import WrongAnswer
 from bench.command import end_on_sigterm, json_option, write_figures
 from bench.connection import Connection, Refused
+from bench.delivery import CONFIGURATION as BY_SMTP
 from bench.journey import Journey, JourneyMissing, as_utc, load_journey
 from bench.landings import Landings
 from bench.machine import Machine, this_machine
+from bench.mailboxes import Mailboxes
 from bench.replay import Replay
 from bench.report import show, wide_console
 from bench.server import Server, ServerFailed
@@ -34,8 +36,9 @@ claim_timeout_ms = 3_600_000
 
 
 @click.command()
+@click.option("--smtp", is_flag=True, help="Deliver e-mail to a mail server of its own; else all goes to the outbox.")
 @json_option
-def demo(json_file: TextIO | None) -> None:
+def demo(smtp: bool, json_file: TextIO | None) -> None:
     """Replay a real grocer's year through a server of its own, deliver every message, and check every answer.
 
     Exits 1 if a cap, a budget, a count or a delivery does not hold.
@@ -44,7 +47,7 @@ def demo(json_file: TextIO | None) -> None:
     console, machine = wide_console(), this_machine()
     try:
         journey = load_journey()
-        figures = _replay(journey, machine, console)
+        figures = _replay(journey, machine, console, smtp)
     except (JourneyMissing, ServerFailed, Refused, WrongAnswer, OSError) as error:
         raise click.ClickException(str(error)) from error
     show(figures, console)
@@ -56,20 +59,21 @@ def demo(json_file: TextIO | None) -> None:
         sys.exit(1)
 
 
-def _replay(journey: Journey, machine: Machine, console: Console) -> dict[str, Any]:
+def _replay(journey: Journey, machine: Machine, console: Console, smtp: bool) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="madan-sara-demo-", ignore_cleanup_errors=True))
         )
         state, configuration = folder / "state", folder / "delivery.toml"
-        configuration.write_text(OUTLASTING)
+        mailboxes = stack.enter_context(Mailboxes()) if smtp else None
+        configuration.write_text(OUTLASTING + (BY_SMTP.replace("PORT", str(mailboxes.port)) if mailboxes else ""))
         with console.status("Starting the server …"):
             server = Server(
                 *("--clock", "manual", "--state-dir", str(state), "--config", str(configuration)), delivers=True
             )
             stack.enter_context(server)
         connection = Connection(server.host, server.port)
-        replay = Replay(journey, connection, Landings(outbox_path(state)).take)
+        replay = Replay(journey, connection, Landings(outbox_path(state), mailboxes).take)
         with _progress(console) as progress:
             start = start_of(journey)
             task = progress.add_task("", total=end_of(journey) - start, decisions=0, landed=0, day=as_utc(start)[:10])

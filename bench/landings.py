@@ -1,4 +1,4 @@
-"""Where the replay's messages land: in the outbox of the server."""
+"""Where the replay's messages land: in the outbox of the server and, with it, on the households' mail server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from actors.adapters.outbox import read_outbox
 from bench.contacts import household_number
+from bench.mailboxes import Mailboxes
 
 ROWS_MAX = 1_000_000
 
@@ -25,15 +26,20 @@ class Arrival(NamedTuple):
 
 
 class Landings:
-    """The outbox in a state directory."""
+    """The outbox in a state directory, and the mail server if mail does not go there."""
 
-    def __init__(self, outbox: Path) -> None:
+    def __init__(self, outbox: Path, mailboxes: Mailboxes | None = None) -> None:
         self._outbox = outbox
+        self._mailboxes = mailboxes
         self._last = 0
 
     def take(self, now: int) -> tuple[list[Arrival], list[int]]:
         """What has landed since the last call, and the household of each mail that was refused."""
-        return [Arrival(*row, found_at=now) for row in self._rows()], []
+        landed = [Arrival(*row, found_at=now) for row in self._rows()]
+        if self._mailboxes is None:
+            return landed, []
+        mail, refused = self._mailboxes.take_mail()
+        return [*landed, *(Arrival(one.message_id, "email", one.household, one.date, now) for one in mail)], refused
 
     def _rows(self) -> list[tuple[str, str, int, int]]:
         try:

@@ -119,11 +119,7 @@ class Replay:
 
     def _send_receipt(self, row: int) -> None:
         household = int(self._journey.baskets.household[row])
-        request = {
-            "campaign_id": RECEIPTS,
-            "content": RECEIPT,
-            "recipient": self._receipt_recipient(household),
-        }
+        request = {"campaign_id": RECEIPTS, "content": RECEIPT, "recipient": self._receipt_recipient(household)}
         decision = self._read_single.decode(self._http.post("/send", msgspec.json.encode(request)))
         self.single_seconds.append(self._http.seconds)
         if decision.recipient_id != household_name(household):
