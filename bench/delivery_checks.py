@@ -46,7 +46,8 @@ def check_states(standing: Iterable[Outcome], converted: Iterable[Conversion], s
             states[one.campaign][one.status] += 1
     faults = []
     for name, status in statuses.items():
-        if (told := Counter(status["messages"])) != states[name]:
+        told: Counter[str] = Counter(status["messages"])
+        if told != states[name]:
             faults.append(f"{name}: status says {dict(+told)}, it was {dict(states[name])}")
         if (told_spent := status["budget"]["spent"]) != dollars(spent[name]):
             faults.append(f"{name}: status says {told_spent} was spent, it was {dollars(spent[name])}")
