@@ -26,6 +26,21 @@ class Decision(msgspec.Struct):
     scheduled_at: datetime | None = None
     scheduled_local: datetime | None = None
     cost: str | None = None
+    fallback_chain: list[str] | None = None
+
+
+class Message(msgspec.Struct):
+    """The fields of a message that the replay uses (contract, section 5)."""
+
+    state: str
+    channel: str
+    scheduled_at: datetime
+    cost: str
+    fallback_chain: list[str]
+
+
+class WrongAnswer(Exception):  # noqa: N818
+    """An answer that the replay cannot go on with."""
 
 
 class BatchAnswer(msgspec.Struct):
@@ -75,8 +90,8 @@ class Outcome(NamedTuple):
 
     `now` is the clock when it was asked, `at` the instant of the message, both in seconds since the epoch;
     `local_minute` is the minute of the day that the answer gave as local; `cost` is in micro-units; `quiet`
-    the quiet hours that then held the household, as minutes of the day. `at`, `local_minute` and `channel`
-    are None and `cost` is 0 where nothing was scheduled.
+    the quiet hours that then held the household, as minutes of the day; `chain` the channels that are left to
+    be tried. `at`, `local_minute` and `channel` are None and `cost` is 0 where nothing was scheduled.
     """
 
     household: int
@@ -90,10 +105,12 @@ class Outcome(NamedTuple):
     local_minute: int | None
     cost: int
     quiet: tuple[int, int]
+    message_id: str | None = None
+    chain: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, decision: Decision, household: int, campaign: str, dedup_key: str, now: int) -> Outcome:
-        """Without what is local to the household."""
+        """Without what is local to the household, and without what delivery is followed by."""
         return cls(
             household=household,
             campaign=campaign,

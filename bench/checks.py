@@ -22,6 +22,8 @@ DAILY_CAP = 3
 WEEKLY_CAP = 10
 LOOKBACK_HOURS = 24
 SHOWN = 5
+ENDED = ("failed", "cancelled")
+"""States of a message that has no instant and takes no money."""
 
 Campaigns = dict[str, dict[str, Any]]
 
@@ -172,7 +174,10 @@ def check_statuses(outcomes: Iterable[Outcome], converted: Iterable[Conversion],
             channel: figures["messages"] for channel, figures in status["by_channel"].items() if figures["messages"]
         }
         told = {
-            "messages": (sum(status["messages"].values()), messages[name].total()),
+            "messages": (
+                sum(count for state, count in status["messages"].items() if state not in ENDED),
+                messages[name].total(),
+            ),
             "messages by channel": (by_channel, dict(messages[name])),
             "blocked": (
                 {key: count for key, count in status["blocked"].items() if count},

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 YOUNG = ("19-24", "25-34")
 MIDDLE = ("35-44", "45-54", "55-64")
+HOUSEHOLD = "household-"
 
 
 def household_name(number: int) -> str:
     """The recipient id of a household."""
-    return f"household-{number}"
+    return f"{HOUSEHOLD}{number}"
+
+
+def household_number(name: str) -> int:
+    """The household of a recipient id or an e-mail address. Raises `ValueError` where it is nobody's."""
+    return int(name.partition("@")[0].removeprefix(HOUSEHOLD))
+
+
+def comes_back(channel: str, number: int) -> bool:
+    """Whether what is sent to household `number` on a channel comes back: one in ten gave a mailbox that is dead."""
+    return channel == "email" and number % 10 == 4
 
 
 def contacts_of(number: int, age: str | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from bench.journey import ZONE_NAME, RetailCampaign, as_utc, local_instant, loca
 COSTS = {"email": "0.002", "sms": "0.0079", "whatsapp": "0.025", "instagram": "0.006", "facebook": "0.006"}
 RECEIPT_COSTS = {"email": "0.0004"}
 RECEIPTS = "receipts"
+RECEIPT = {"subject": "Your receipt", "text": "Thank you for shopping with us. Your receipt is in your account."}
 RECEIPTS_BUDGET = "75.00"
 SEND_WINDOW = {"start": "08:00", "end": "21:00"}
 LOOKBACK_HOURS = 20
@@ -94,6 +95,12 @@ def campaign_body(campaign: RetailCampaign) -> dict[str, Any]:
         "limits": limits,
         "send_window": SEND_WINDOW,
     }
+
+
+def wave_content(wave: Wave) -> dict[str, str]:
+    """What the messages of a mailing say, on every channel."""
+    last_day = f"{wave.campaign.last_day:%A, %B} {wave.campaign.last_day.day}"
+    return {"subject": "Your coupons", "text": f"Show this message at the till: it is good until {last_day}."}
 
 
 def receipts_body() -> dict[str, Any]:

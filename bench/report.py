@@ -47,6 +47,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
     console.print(side_by_side)
     console.print(_campaigns(figures["campaigns"], figures["receipts"], console.width >= WIDE))
     _hours(figures["hours"], console)
+    _delivery(figures["delivery"], console)
     console.print(_speed(figures))
     _checks(figures, console)
 
@@ -138,6 +139,18 @@ def _hours(hours: dict[str, list[int]], console: Console) -> None:
         busiest = counts.index(max(counts))
         console.print(f"{name:<10}[{colour}]{bar_line(counts)}[/]  top {busiest}:00")
     console.print(f"[dim]{'':<10}{''.join(f'{hour:<6}' for hour in range(0, 24, 3))}[/]\n")
+
+
+def _delivery(delivery: dict[str, Any], console: Console) -> None:
+    table = _table("Delivery", "", "arrived", "came back", "failed", "cancelled", "fell back to")
+    for channel, row in delivery["by_channel"].items():
+        counts = [f"{row[name]:,}" if row[name] else NOBODY for name in ("arrived", "came_back", "failed", "cancelled")]
+        onward = ", ".join(f"{count:,} {name}" for name, count in row["fell_back_to"].items())
+        table.add_row(Text(channel, style="green"), *counts, onward or NOBODY)
+    console.print(table)
+    console.print(
+        f"For what was due the clock stood {delivery['stops']:,} times, {delivery['seconds']:.0f} s in all.\n"
+    )
 
 
 def _speed(figures: dict[str, Any]) -> Table:

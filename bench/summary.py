@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import checks
+from bench import checks, delivery_checks
 from bench.answers import Outcome, dollars
+from bench.contacts import comes_back
 from bench.journey import DAY, EPOCH, Journey, RetailCampaign, as_utc
 from bench.latency import latency_ms
 from bench.plan import RECEIPTS, campaign_body, campaign_name, receipts_body
@@ -28,23 +29,34 @@ def campaigns_of(journey: Journey) -> dict[str, dict[str, Any]]:
 
 
 def run_checks(replay: Replay, journey: Journey) -> dict[str, list[str]]:
-    """What was promised, and each breach of it found by brute force; all lists empty is a pass."""
-    campaigns, outcomes = campaigns_of(journey), replay.outcomes
+    """What was promised, and each breach of it found by brute force; all lists empty is a pass.
+
+    Caps, keys and money are judged by what stands: what came back holds none of them any more.
+    """
+    campaigns, deliveries = campaigns_of(journey), replay.deliveries
+    messages = list(deliveries.standing.values())
+    outcomes = [*(one for one in replay.outcomes if one.message_id is None), *messages]
     return {
         "every recipient answered once, in order, with right counts": replay.faults,
-        "caps and channel gaps hold in every span": checks.check_caps(outcomes, campaigns),
-        "no duplicate within its lookback": checks.check_duplicates(outcomes, campaigns),
-        "no budget overspent: total, channel, day": checks.check_budgets(outcomes, campaigns),
-        "send windows and quiet hours kept": checks.check_times(outcomes, campaigns),
-        "status of every campaign is the sum of its answers": checks.check_statuses(
-            outcomes, replay.converted, replay.statuses
+        "caps and channel gaps hold in every span": checks.check_caps(messages, campaigns),
+        "no duplicate within its lookback": checks.check_duplicates(messages, campaigns),
+        "no budget overspent: total, channel, day": checks.check_budgets(messages, campaigns),
+        "send windows and quiet hours kept": checks.check_times(deliveries.attempts, campaigns),
+        "status of every campaign is the sum of its answers": [
+            *checks.check_statuses(outcomes, replay.converted, replay.statuses),
+            *delivery_checks.check_states(messages, replay.converted, replay.statuses),
+        ],
+        "every message landed once, in its hour, and nothing else": delivery_checks.check_landed(
+            deliveries.attempts, deliveries.arrivals, deliveries.refusals
         ),
+        "what came back went on by its fallback chain, or failed": deliveries.faults,
     }
 
 
 def summary(replay: Replay, journey: Journey, held: dict[str, list[str]]) -> dict[str, Any]:
     """All figures, ready for JSON."""
     marketing = [outcome for outcome in replay.outcomes if outcome.campaign != RECEIPTS]
+    reached = [one for one in replay.deliveries.standing.values() if one.campaign != RECEIPTS and one.at is not None]
     receipts = [outcome for outcome in replay.outcomes if outcome.campaign == RECEIPTS]
     batch_seconds = [seconds for _, seconds in replay.batch_seconds]
     decided = sum(size for size, _ in replay.batch_seconds)
@@ -60,12 +72,13 @@ def summary(replay: Replay, journey: Journey, held: dict[str, list[str]]) -> dic
         },
         "targets": TARGETS,
         "seconds": round(replay.seconds, 2),
+        "delivery": _delivery(replay),
         "decisions": {"marketing": _decisions(marketing), "receipts": _decisions(receipts)},
         "campaigns": [_campaign(replay, campaign) for campaign in journey.campaigns],
         "receipts": _receipts(replay, journey),
-        "caps": {"day": _cap_use(marketing, DAY), "week": _cap_use(marketing, checks.WEEK)},
+        "caps": {"day": _cap_use(reached, DAY), "week": _cap_use(reached, checks.WEEK)},
         "hours": {
-            "messages": _hours(marketing),
+            "messages": _hours(reached),
             "purchases": np.bincount(journey.baskets.hour, minlength=24).tolist(),
         },
         "redemptions": {
@@ -134,6 +147,35 @@ def _standing(replay: Replay, name: str, households: int) -> dict[str, Any]:
         "blocked": sum(status["blocked"].values()),
         "over_budget": status["blocked"].get("over_budget", 0),
         **{figure: status["budget"][figure] for figure in ("total", "committed", "remaining")},
+    }
+
+
+def _delivery(replay: Replay) -> dict[str, Any]:
+    """What became of each channel's messages, and how long the clock stood for them."""
+    deliveries = replay.deliveries
+    landed = Counter((one.channel, comes_back(one.channel, one.household)) for one in deliveries.arrivals)
+    landed["email", True] += deliveries.refusals.total()
+    onward: defaultdict[str | None, Counter[str | None]] = defaultdict(Counter)
+    ended: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+    for lost, after in deliveries.onward:
+        if after.at is None:
+            ended[lost.channel][after.status] += 1
+        else:
+            onward[lost.channel][after.channel] += 1
+    return {
+        "by_channel": {
+            channel: {
+                "arrived": count,
+                "came_back": landed[channel, True],
+                "fell_back_to": dict(onward[channel].most_common()),
+                "failed": ended[channel]["failed"],
+                "cancelled": ended[channel]["cancelled"],
+            }
+            for (channel, is_lost), count in landed.most_common()
+            if not is_lost
+        },
+        "stops": deliveries.stops,
+        "seconds": round(deliveries.seconds, 2),
     }
 
 

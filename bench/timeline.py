@@ -11,7 +11,7 @@ import numpy as np
 from bench.journey import EPOCH, HOUR, Journey, Redemption, local_midnight, next_day
 from bench.plan import Wave, waves_of
 
-RECEIPTS_EVERY = 6 * HOUR
+RECEIPTS_EVERY = 12 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def busiest_day(journey: Journey) -> int:
 def timeline(journey: Journey) -> list[Step]:
     """All of the year's steps.
 
-    Receipts go out in batches every six hours, and on the busiest day one by one, each at the second of its
+    Receipts go out in batches every twelve hours, and on the busiest day one by one, each at the second of its
     purchase. A redeemed coupon is reported at the same times.
     """
     baskets = journey.baskets

@@ -1,5 +1,6 @@
 """The data, read once."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import date
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.journey import Baskets, Bools, Journey, days_since_epoch, load_journey
+from bench.replay import Replay
 
 THANKSGIVING = range(days_since_epoch(date(2017, 11, 15)), days_since_epoch(date(2017, 12, 1)))
 
@@ -47,6 +49,19 @@ def short_journey(some_journey: Journey) -> Journey:
         baskets=rows(some_journey.baskets, in_time),
         redemptions=tuple(redemptions),
     )
+
+
+@pytest.fixture(scope="session")
+def played() -> Callable[[Replay], Replay]:
+    """Plays a replay to its end without waiting: what is due leaves as the clock moves."""
+
+    def play(run: Replay) -> Replay:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bench.deliveries.sleep", lambda seconds: None)
+            run.run(lambda now, decisions, landed: None)
+        return run
+
+    return play
 
 
 def rows(baskets: Baskets, chosen: Bools) -> Baskets:

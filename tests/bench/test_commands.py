@@ -28,16 +28,23 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words() -> None:
         pass
 
 
+@pytest.mark.parametrize("arguments", [[], ["--smtp"]], ids=["outbox", "smtp"])
 def test_the_demo_replays_on_the_real_server_and_leaves_nothing_running(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_journey: Journey
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_journey: Journey, arguments: list[str]
 ) -> None:
     before = children()
     monkeypatch.setattr(bench.demo, "load_journey", lambda: short_journey)
-    ran = CliRunner().invoke(bench.demo.demo, ["--json", str(tmp_path / "figures.json")])
+    ran = CliRunner().invoke(bench.demo.demo, [*arguments, "--json", str(tmp_path / "figures.json")])
     assert ran.exit_code == 0, ran.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert [check["promise"] for check in figures["checks"]][-1] == bench.demo.CLEAN_END
-    assert figures["receipts"]["messages"] == len(short_journey.baskets)
+    assert figures["decisions"]["receipts"]["total"] == len(short_journey.baskets)
+    channels = figures["delivery"]["by_channel"]
+    assert channels["email"]["came_back"] == channels["email"]["failed"] + sum(
+        channels["email"]["fell_back_to"].values()
+    )
+    assert channels["email"]["came_back"] > 0
+    assert channels["sms"]["arrived"] > 0
     assert children() == before
 
 

@@ -1,28 +1,62 @@
-"""The replay against the real engine, in process: every check holds, and every kind of refusal occurs."""
+"""The replay against the real engine, in process, which delivers: every check holds, and every kind of refusal and of
+failure occurs."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from bench.connection import JSON, Connection
+from bench.contacts import comes_back, household_number
 from bench.journey import Journey
+from bench.landings import Arrival
 from bench.replay import Replay
 from bench.summary import run_checks, summary
 from engine import Engine
+from engine._core import CHANNELS
+
+ROOM = dict.fromkeys(CHANNELS, 10_000)
+CLAIM_S = 60
 
 
 class InProcess(Connection):
-    """The engine at the other end of a connection that is none."""
+    """The engine at the other end of a connection that is none, and a dispatcher that sends whatever is due when the
+    clock moves. With `refuses` the mailboxes that are dead refuse their mail."""
 
-    def __init__(self) -> None:
+    def __init__(self, refuses: bool) -> None:
         self.seconds = 0.001
+        self.refuses = refuses
         self._engine = Engine(shards=2)
         self._now = 0
+        self._landed: list[Arrival] = []
+        self._refused: list[int] = []
 
     def set_clock(self, now: str) -> None:
         self._now = int(datetime.fromisoformat(now).timestamp())
+        while claimed := self._engine.claim(ROOM, self._now, self._now + CLAIM_S, frozenset()):
+            assert all(self._engine.start([claim.key for claim in claimed], self._now))
+            reports = []
+            for claim in claimed:
+                household = household_number(claim.recipient_id)
+                if self.refuses and comes_back(claim.channel, household):
+                    self._refused.append(household)
+                    reports.append(claim.report("rejected", detail="no such mailbox"))
+                else:
+                    found = Arrival(claim.message_id, claim.channel, household, claim.scheduled_at, self._now)
+                    self._landed.append(found)
+                    reports.append(claim.report("accepted"))
+            assert all(self._engine.report(reports, self._now))
+
+    def take(self, now: int) -> tuple[list[Arrival], list[int]]:
+        taken = self._landed, self._refused
+        self._landed, self._refused = [], []
+        return taken
+
+    def request(self, method: str, path: str, body: bytes | None = None, media_type: str = JSON) -> bytes:
+        assert (method, path) == ("GET", "/metrics")
+        return f"madan_sara_settled_until_seconds {self._now}".encode()
 
     def put(self, path: str, body: dict[str, Any]) -> None:
         self._engine.put_campaign(body, path.removeprefix("/campaigns/"))
@@ -34,15 +68,18 @@ class InProcess(Connection):
         return json.dumps(answer).encode()
 
     def get(self, path: str) -> dict[str, Any]:
+        if path.startswith("/messages/"):
+            message = self._engine.message(path.removeprefix("/messages/"))
+            assert message is not None
+            return message
         name = path.removeprefix("/campaigns/").removesuffix("/status")
         return self._engine.status(name, self._now)
 
 
-@pytest.fixture(scope="module")
-def replay(some_journey: Journey) -> Replay:
-    run = Replay(some_journey, InProcess())
-    run.run(lambda now, decisions: None)
-    return run
+@pytest.fixture(scope="module", params=["bounces", "refusals"])
+def replay(request: pytest.FixtureRequest, some_journey: Journey, played: Callable[[Replay], Replay]) -> Replay:
+    product = InProcess(refuses=request.param == "refusals")
+    return played(Replay(some_journey, product, product.take))
 
 
 def test_every_promise_is_kept(replay: Replay, some_journey: Journey) -> None:
@@ -55,4 +92,15 @@ def test_the_year_shows_what_the_engine_is_for(replay: Replay, some_journey: Jou
     reasons = figures["decisions"]["marketing"]["by_reason"]
     assert {"duplicate", "daily_cap", "weekly_cap", "no_viable_channel"} <= set(reasons)
     assert set(figures["decisions"]["marketing"]["by_channel"]) >= {"email", "sms", "whatsapp", "facebook"}
-    assert figures["decisions"]["receipts"]["scheduled"] == len(some_journey.baskets)
+    assert figures["decisions"]["receipts"]["total"] == len(some_journey.baskets)
+
+
+def test_what_was_mailed_in_vain_goes_another_way_or_fails(replay: Replay, some_journey: Journey) -> None:
+    delivery = summary(replay, some_journey, {})["delivery"]
+    mail = delivery["by_channel"]["email"]
+    assert mail["came_back"] == mail["failed"] + sum(mail["fell_back_to"].values())
+    assert mail["failed"] > 0
+    assert sum(mail["fell_back_to"].values()) > 0
+    decided = sum(outcome.at is not None for outcome in replay.outcomes)
+    arrived = sum(row["arrived"] for row in delivery["by_channel"].values())
+    assert decided == arrived + sum(row["failed"] + row["cancelled"] for row in delivery["by_channel"].values())
