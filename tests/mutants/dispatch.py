@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "dispatch: what was not made is charged",
         "engine/src/charges.rs",
-        "let is_charged = was_made && ",
-        "let is_charged = (was_made || true) && ",
+        "let is_charged = self.was_made(index) && ",
+        "let is_charged = (self.was_made(index) || true) && ",
         CHARGE,
     ),
     Mutant(
@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "dispatch: the next attempt is paid with what was charged",
         "engine/src/fallback.rs",
-        "let back = self.comes_back(index);\n        let mut places",
-        "let back = message.place();\n        let mut places",
+        "chain, Some(self.comes_back(index)), now",
+        "chain, Some(self.messages.get(index).place()), now",
         CHARGE,
     ),
     Mutant(

@@ -314,7 +314,7 @@ MUTANTS = (
     Mutant(
         "what a failed attempt gives back comes too late for the next",
         "engine/src/fallback.rs",
-        "fit_money(rules.limited, &place, Some(&back))",
+        "fit_money(rules.limited, &place, back.as_ref())",
         "fit_money(rules.limited, &place, None)",
         (FALLBACK,),
     ),
