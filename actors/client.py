@@ -214,7 +214,8 @@ class AsyncOutreach:
         nothing more of them reaches the outbox."""
         shard = self._router.shard_of_recipient(recipient_id)
         erased: bool = await self._ask_shard(shard, "erase", recipient_id, await self.now())
-        was_in_outbox = self._dispatcher is not None and await self._ask_dispatcher("forget", recipient_id)
+        asked = self._ask_ledger if self._dispatcher is None else self._ask_dispatcher  # what was delivered before
+        was_in_outbox: bool = await asked("forget", recipient_id)
         return erased or was_in_outbox
 
     async def events(self, events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import logging
 import time
 from pathlib import Path
 
+from actors.adapters.outbox import Outbox
 from actors.group_commit import end_process
 from actors.ledger import LEDGER_NAME, Ledger
 from actors.ledger_file import LedgerFile
@@ -20,6 +21,7 @@ from actors.line_frames import clock_as_bytes
 from actors.shard_link import ActorLink
 from actors.spare import Spares, is_actor, is_restarted
 from actors.standing import Demand, Introduction, Registration, Standing
+from actors.state_directory import outbox_path
 from actors.timeouts import Timeouts
 from engine.budget_manager import Bucket, Grants
 from engine.errors import ShardUnavailable, StateFault
@@ -57,6 +59,15 @@ class LedgerActor:
     async def secret(self) -> bytes:
         """The cluster's, 16 bytes."""
         return await (await self._ledger()).secret()
+
+    async def forget(self, recipient_id: str) -> bool:
+        """Where no dispatcher is to be asked: leaves nothing in the outbox that names a person; whether there was
+        anything."""
+        outbox = Outbox(outbox_path(Path(self._settings.state_dir)))
+        try:
+            return await outbox.forget(recipient_id)
+        finally:
+            await outbox.close()
 
     async def had_spares(self) -> bool:
         """Whether the first spare processes are there."""

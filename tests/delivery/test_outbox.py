@@ -13,6 +13,8 @@ import pytest
 from actors.adapters import outbox as outbox_module
 from actors.adapters.adapter import Accepted, Content, Delivery
 from actors.adapters.outbox import Outbox, read_outbox
+from actors.client import AsyncOutreach
+from actors.state_directory import outbox_path
 
 ANA = "Ana Müller <script>"
 
@@ -107,3 +109,11 @@ async def test_a_file_that_is_none_is_a_fault_and_not_an_accepted_message(outbox
     (tmp_path / "outbox.db").write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         await outbox.send(delivery("m-1"), yes)
+
+
+async def test_an_erased_person_leaves_it_where_nothing_is_delivered_any_more(outreach: AsyncOutreach) -> None:
+    before = Outbox(outbox_path(Path(outreach.settings.state_dir)))
+    await before.send(delivery("m-1", recipient="delivered-to-before"), yes)
+    await before.close()
+    assert await outreach.erase("delivered-to-before")
+    assert not await outreach.erase("delivered-to-before")
