@@ -20,6 +20,9 @@ from engine.unsubscribe import Unsubscribes
 
 __all__ = ["HANDLERS"]
 
+WAITING = ("scheduled", "claimed")
+"""States of a message that an attempt is still to be made of."""
+
 _PATH = "/unsubscribe/{token:str}"
 _HTML = "text/html"
 _HEADERS = {
@@ -84,21 +87,25 @@ async def unsubscribe(request: AnyRequest, token: FromPath[str]) -> Response[byt
 async def _unsubscribe(request: AnyRequest, message_id: str, channel: str) -> bool:
     """False where the message is not there any more.
 
-    An event tells of the channel that the message goes by now. Where that is another one by now, and where the event
-    was told before (the stop may have been lifted since, and the person presses the button again), the channel is
-    stopped without.
+    An event ends what else the message would try, and stops the channel of its last attempt: told while the message is
+    on the link's channel, or waits to go on by another. The link's channel is stopped in any case: the event may have
+    come before and the stop been lifted since, or the next attempt been made.
     """
     outreach = outreach_of(request)
     message = await outreach.message(message_id)
     if message is None:
         return False
-    if message["channel"] == channel:
+    if message["channel"] == channel or message["state"] in WAITING:
         event = Event(
-            id=Identifier.read(f"unsubscribe:{message_id}"), type="unsubscribed", message_id=Identifier.read(message_id)
+            id=Identifier.read(f"unsubscribe:{message_id}:{channel}"),
+            type="unsubscribed",
+            message_id=Identifier.read(message_id),
         )
         (result,) = await outreach.events([event])
-        if result["status"] != "seen":
-            return bool(result["status"] != "unknown")
+        if result["status"] == "unknown":
+            return False
+        if result["status"] == "applied" and message["channel"] == channel:
+            return True
     await outreach.suppress(message["recipient_id"], channel, None, "unsubscribed")
     return True
 
