@@ -22,19 +22,42 @@ CLAIM_S = 60
 
 
 class InProcess(Connection):
-    """The engine at the other end of a connection that is none, and a dispatcher that sends whatever is due when the
-    clock moves. With `refuses` the mailboxes that are dead refuse their mail."""
+    """The engine at the other end of a connection that is none."""
 
-    def __init__(self, refuses: bool) -> None:
+    def __init__(self) -> None:
         self.seconds = 0.001
-        self.refuses = refuses
         self._engine = Engine(shards=2)
         self._now = 0
+
+    def set_clock(self, now: str) -> None:
+        self._now = int(datetime.fromisoformat(now).timestamp())
+
+    def put(self, path: str, body: dict[str, Any]) -> None:
+        self._engine.put_campaign(body, path.removeprefix("/campaigns/"))
+
+    def post(self, path: str, body: bytes, media_type: str = JSON) -> bytes:
+        if path == "/send-batch":
+            return self._engine.send_batch_json(body, self._now)
+        answer = self._engine.events(body, self._now) if path == "/events" else self._engine.send(body, self._now)
+        return json.dumps(answer).encode()
+
+    def get(self, path: str) -> dict[str, Any]:
+        name = path.removeprefix("/campaigns/").removesuffix("/status")
+        return self._engine.status(name, self._now)
+
+
+class Delivering(InProcess):
+    """With a dispatcher that sends whatever is due when the clock moves. With `refuses` the mailboxes that are dead
+    refuse their mail."""
+
+    def __init__(self, refuses: bool) -> None:
+        super().__init__()
+        self.refuses = refuses
         self._landed: list[Arrival] = []
         self._refused: list[int] = []
 
     def set_clock(self, now: str) -> None:
-        self._now = int(datetime.fromisoformat(now).timestamp())
+        super().set_clock(now)
         while claimed := self._engine.claim(ROOM, self._now, self._now + CLAIM_S, frozenset()):
             assert all(self._engine.start([claim.key for claim in claimed], self._now))
             reports = []
@@ -58,27 +81,17 @@ class InProcess(Connection):
         assert (method, path) == ("GET", "/metrics")
         return f"madan_sara_settled_until_seconds {self._now}".encode()
 
-    def put(self, path: str, body: dict[str, Any]) -> None:
-        self._engine.put_campaign(body, path.removeprefix("/campaigns/"))
-
-    def post(self, path: str, body: bytes, media_type: str = JSON) -> bytes:
-        if path == "/send-batch":
-            return self._engine.send_batch_json(body, self._now)
-        answer = self._engine.events(body, self._now) if path == "/events" else self._engine.send(body, self._now)
-        return json.dumps(answer).encode()
-
     def get(self, path: str) -> dict[str, Any]:
-        if path.startswith("/messages/"):
-            message = self._engine.message(path.removeprefix("/messages/"))
-            assert message is not None
-            return message
-        name = path.removeprefix("/campaigns/").removesuffix("/status")
-        return self._engine.status(name, self._now)
+        if not path.startswith("/messages/"):
+            return super().get(path)
+        message = self._engine.message(path.removeprefix("/messages/"))
+        assert message is not None
+        return message
 
 
 @pytest.fixture(scope="module", params=["bounces", "refusals"])
 def replay(request: pytest.FixtureRequest, some_journey: Journey, played: Callable[[Replay], Replay]) -> Replay:
-    product = InProcess(refuses=request.param == "refusals")
+    product = Delivering(refuses=request.param == "refusals")
     return played(Replay(some_journey, product, product.take))
 
 
