@@ -19,7 +19,7 @@ ARGS ?=
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.built ## replays a grocer's real year through the HTTP API and delivers it (four minutes; ARGS=--smtp by mail, longer)
+demo: $(VENV)/.built ## replays a grocer's real year through the HTTP API and delivers it (four minutes; ARGS=--smtp by mail, ten)
 	@$(BIN)/madan-sara demo $(ARGS)
 
 serve: $(VENV)/.built ## starts the server on 127.0.0.1:8080 (ARGS="--port 9000 …")
