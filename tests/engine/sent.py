@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from engine import Engine
 from engine.config import load_settings
 from engine.delivery import Claimed
+from engine.errors import ShardUnavailable
 from tests.disk import Disk
 from tests.reference_rules import MINUTE
 
@@ -52,6 +57,23 @@ class Sent:
         person = {"id": "eva", "contacts": {"email": "eva@example.com", "sms": "+15550002"}}
         self.message_id = self.engine.send({"campaign_id": "c", "recipient": person}, NOW)["message_id"]
         return sorted(self.claim(), key=lambda claimed: claimed.recipient_id != "eva")
+
+    def to_eva_for_nothing(self) -> None:
+        """A message of a campaign without a budget, which nobody has to be asked about."""
+        self.engine.put_campaign({"id": "free", "urgency": "high"})
+        eva = {"id": "eva", "contacts": {"email": "eva@example.com"}}
+        self.engine.send({"campaign_id": "free", "recipient": eva}, self.now)
+
+    @contextmanager
+    def without_ledger(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Meanwhile the ledger does not answer."""
+
+        def away(*_: object) -> None:
+            raise ShardUnavailable("The ledger does not answer.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(self.engine.shards[0].budget_manager, "acquire", away)
+            yield
 
     def crash(self) -> None:
         """The shard goes on from what it wrote down."""

@@ -8,7 +8,7 @@ import pytest
 from engine import Engine
 from engine._core import CHANNELS
 from engine.config import load_settings
-from engine.errors import Conflict, ShardUnavailable
+from engine.errors import Conflict
 from tests.audited_duel import AuditedDuel
 from tests.dispatch_duel import STRICT
 from tests.engine.sent import ANA, LASTS, NOBODY, NOW, Sent
@@ -177,16 +177,9 @@ def test_bad_news_of_an_attempt_that_failed_already_is_not_the_next_one_s() -> N
 
 def test_without_the_ledger_what_does_not_need_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(budget={"total": "1.00"}, limits={"daily_messages": 9})
-    sent.engine.put_campaign({"id": "free", "urgency": "high"})
-    eva = {"id": "eva", "contacts": {"email": "eva@example.com"}}
     sent.now += DAY  # the first message's place is another day's now
-    sent.engine.send({"campaign_id": "free", "recipient": eva}, sent.now)
-
-    def away(*_: object) -> None:
-        raise ShardUnavailable("The ledger does not answer.")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sent.engine.shards[0].budget_manager, "acquire", away)
+    sent.to_eva_for_nothing()
+    with sent.without_ledger(monkeypatch):
         assert [claimed.recipient_id for claimed in sent.claim()] == ["eva"]
         assert sent.message["state"] == "scheduled"
     assert sent.claim() == []

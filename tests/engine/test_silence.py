@@ -8,7 +8,6 @@ import pytest
 
 from engine.config import load_settings
 from engine.delivery import Claimed
-from engine.errors import ShardUnavailable
 from tests.engine.sent import NOW, Sent
 from tests.reference_rules import DAY, HOUR, MINUTE, rfc
 
@@ -237,16 +236,9 @@ def test_the_shortest_limit_is_a_second() -> None:
 
 def test_without_the_ledger_what_was_not_heard_of_stays_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = sent_at(budget={"daily": "3.00"})
-    sent.engine.put_campaign({"id": "free", "urgency": "high"})
-    eva = {"id": "eva", "contacts": {"email": "eva@example.com"}}
     sent.now += DAY
-    sent.engine.send({"campaign_id": "free", "recipient": eva}, sent.now)
-
-    def away(*_: object) -> None:
-        raise ShardUnavailable("The ledger does not answer.")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sent.engine.shards[0].budget_manager, "acquire", away)
+    sent.to_eva_for_nothing()
+    with sent.without_ledger(monkeypatch):
         assert [claimed.recipient_id for claimed in sent.claim()] == ["eva"]
         assert sent.message["state"] == "sent"
     assert [claimed.recipient_id for claimed in sent.claim()] == ["ana"]
