@@ -224,7 +224,7 @@ class Dispatch:
             if outcome is not None:
                 outcome = _given_up(outcome, claimed)
                 self.outcomes[claimed.channel, type(outcome).__name__.lower()] += 1
-                is_made_again = lane.adapter.deduplicates and claimed.claim < TRIES_MAX
+                is_made_again = lane.adapter.deduplicates and claimed.tries + 1 < TRIES_MAX
                 if not (isinstance(outcome, Unknown) and is_made_again):
                     now = await _answered(self._shards.now) if isinstance(outcome, Later) else 0
                     report = _report(claimed, outcome, now)
@@ -301,8 +301,8 @@ class Dispatch:
 
 
 def _given_up(outcome: Outcome, claimed: Claimed) -> Outcome:
-    if isinstance(outcome, Later) and claimed.claim >= TRIES_MAX:
-        return Rejected(f"{outcome.detail}; given up after {claimed.claim} tries")
+    if isinstance(outcome, Later) and claimed.tries + 1 >= TRIES_MAX:
+        return Rejected(f"{outcome.detail}; given up after {claimed.tries + 1} tries")
     return outcome
 
 
@@ -316,7 +316,7 @@ def _report(claimed: Claimed, outcome: Outcome, now: int) -> Report:
         case Unknown(detail):
             return claimed.report("unknown", detail=detail)
         case Later(detail, after_s):
-            wait_s = min(FIRST_WAIT_S << min(claimed.claim - 1, 10), WAIT_MAX_S) if after_s is None else after_s
+            wait_s = min(FIRST_WAIT_S << min(claimed.tries, 10), WAIT_MAX_S) if after_s is None else after_s
             return claimed.report("later", later=now + max(1, round(wait_s)), detail=detail)
 
 

@@ -15,13 +15,11 @@ from api.context import AnyRequest, outreach_of, settings_of
 from api.openapi import describe
 from api.problems import problem_response
 from engine.event import Event
+from engine.model import Channel
 from engine.scalars import Identifier
 from engine.unsubscribe import Unsubscribes
 
 __all__ = ["HANDLERS"]
-
-WAITING = ("scheduled", "claimed")
-"""States of a message that an attempt is still to be made of."""
 
 _PATH = "/unsubscribe/{token:str}"
 _HTML = "text/html"
@@ -84,33 +82,29 @@ async def unsubscribe(request: AnyRequest, token: FromPath[str]) -> Response[byt
     return _page(_DONE)
 
 
-async def _unsubscribe(request: AnyRequest, message_id: str, channel: str) -> bool:
+async def _unsubscribe(request: AnyRequest, message_id: str, channel: Channel) -> bool:
     """False where the message is not there any more.
 
-    An event ends what else the message would try, and stops the channel of its last attempt: told while the message is
-    on the link's channel, or waits to go on by another. The link's channel is stopped in any case: the event may have
-    come before and the stop been lifted since, or the next attempt been made.
+    An event stops the link's channel and ends what else the message would try. Where it came before, that stop may have
+    been lifted since.
     """
     outreach = outreach_of(request)
     message = await outreach.message(message_id)
     if message is None:
         return False
-    if message["channel"] == channel or message["state"] in WAITING:
-        event = Event(
-            id=Identifier.read(f"unsubscribe:{message_id}:{channel}"),
-            type="unsubscribed",
-            message_id=Identifier.read(message_id),
-        )
-        (result,) = await outreach.events([event])
-        if result["status"] == "unknown":
-            return False
-        if result["status"] == "applied" and message["channel"] == channel:
-            return True
-    await outreach.suppress(message["recipient_id"], channel, None, "unsubscribed")
-    return True
+    event = Event(
+        id=Identifier.read(f"unsubscribe:{message_id}:{channel}"),
+        type="unsubscribed",
+        message_id=Identifier.read(message_id),
+        channel=channel,
+    )
+    (result,) = await outreach.events([event])
+    if result["status"] == "seen":
+        await outreach.suppress(message["recipient_id"], channel, None, "unsubscribed")
+    return result["status"] != "unknown"
 
 
-async def _message_of(request: AnyRequest, token: str) -> tuple[str, str] | None:
+async def _message_of(request: AnyRequest, token: str) -> tuple[str, Channel] | None:
     state = request.app.state
     if state.unsubscribes is None:
         secret = await outreach_of(request).secret()

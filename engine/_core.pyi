@@ -44,7 +44,7 @@ __all__ = [
     "slot_of",
 ]
 
-_Claimed: TypeAlias = tuple[str, int, int, int, str, str, str, bytes | None, int]
+_Claimed: TypeAlias = tuple[str, int, int, int, int, str, str, str, bytes | None, int]
 
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
@@ -340,9 +340,9 @@ class Shard:
         which channels are stopped: whoever comes by this id again meets these stops, opt-outs as suppressions."""
 
     def apply_events(
-        self, events: Sequence[tuple[str, int, str, int | None, int]], now: int
+        self, events: Sequence[tuple[str, int, str, int | None, int | None, int]], now: int
     ) -> tuple[list[int], tuple[str, list[tuple[int, int, int]]] | None]:
-        """Takes (id, type, message id, value, at); the codes of their EVENT_STATUSES.
+        """Takes (id, type, message id, channel, value, at); the codes of their EVENT_STATUSES.
 
         Where only the ledger knows what becomes of a failed message it stops before that event: a campaign and the
         (kind, key, amount) to ask for. Grant it and call again with the rest.
@@ -350,11 +350,14 @@ class Shard:
         `failed` and `bounced` end the attempt of a message that was not delivered: its place is free again, and so is
         its cost unless it was made on a channel that is `charged`. It goes on to the first channel of its chain that
         passes suppression, caps, gap and budget, or is failed. `bounced`, `complained` and `unsubscribed` stop the
-        message's channel for its recipient for good, with the type as the reason, and cancel what waits there. The
-        first event of success counts the message as delivered, the first but `delivered` as engaged, on its channel and
-        at its local hour then, with the weight of `at`; what lies ahead happens now. All but `failed` and `bounced` say
-        that it arrived: until the next attempt is made after one that was given up they are of that one, and what waits
-        is dropped."""
+        channel for its recipient for good, with the type as the reason, and cancel what waits there. The first event of
+        success counts the message as delivered, the first but `delivered` as engaged, on its channel and at its local
+        hour then, with the weight of `at`; what lies ahead happens now.
+
+        `channel` (None: not known) names the attempt that an event is about. Bad news of one before that under way ends
+        nothing; of one that was given up it gives back what it held. All but `failed` and `bounced` say that it
+        arrived: until the next attempt is made after one that was given up they are of that one, and what waits is
+        dropped."""
 
     def prepare_claims(self, now: int, deduplicates: int, asks: bool) -> tuple[str, list[tuple[int, int, int]]] | None:
         """Ends claims, campaigns and limits of success that are over at `now`, and looks what is due.
@@ -379,10 +382,10 @@ class Shard:
     ) -> tuple[list[_Claimed], tuple[str, list[tuple[int, int, int]]] | None]:
         """Claims up to `room` messages (7, one a channel) that were due when `prepare_claims` looked, in [now, until).
 
-        Those due first come first, then those made first. Each: message id, number of the claim, place of the attempt,
-        channel, recipient id, campaign id, address, content as it came, instant. One that is an hour late or more, was
-        put off, or is not reachable there any more goes through suppression, caps, quiet hours and budget again
-        instead; where it may go now, the next call has it.
+        Those due first come first, then those made first. Each: message id, number of the claim, how often the attempt
+        was put off or made without a word, its place, channel, recipient id, campaign id, address, content as it came,
+        instant. One that is an hour late or more, was put off, or is not reachable there any more goes through
+        suppression, caps, quiet hours and budget again instead; where it may go now, the next call has it.
 
         Where only the ledger knows it stops: grant what comes second and call again with the room that is left. Without
         `asks` those go on waiting."""
@@ -395,7 +398,8 @@ class Shard:
         self, reports: Sequence[tuple[str, int, int, int, str | None, str | None]], now: int
     ) -> tuple[list[bool], tuple[str, list[tuple[int, int, int]]] | None]:
         """What became of claimed messages: message id, number of the claim, outcome, from when on `later` is, the
-        provider's id, a detail. For each whether it counted: only the last claim does, and once.
+        provider's id, a detail. For each whether it counted: only the last claim does, and once. Of who was erased
+        meanwhile nothing but the outcome is kept.
 
         `accepted` is sent now; `rejected` goes on to the next channel of its chain, as after `failed` events; `later`
         waits until then; `unknown` waits for an event. Asks for what the ledger knows as `apply_events` does."""

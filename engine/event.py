@@ -45,12 +45,14 @@ SuppressionScope: TypeAlias = Literal[Channel, "all"]
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that happened to a message. `at` defaults to the time of the request.
 
-    Only `converted` has a `value`; without one it has the campaign's `conversion_value`.
+    `channel` says which of the message's attempts it is about, where that is known; without it bad news is about the
+    attempt that was made last. Only `converted` has a `value`; without one it has the campaign's `conversion_value`.
     """
 
     id: Identifier
     type: EventType
     message_id: Identifier
+    channel: Channel | None = None
     at: Instant | None = None
     value: Amount | None = None
 

@@ -214,6 +214,7 @@ class Orchestrator:
                 event.id,
                 EVENT_TYPES.index(event.type),
                 event.message_id,
+                None if event.channel is None else CHANNELS.index(event.channel),
                 event.value,
                 now if event.at is None else event.at,
             )
@@ -237,10 +238,10 @@ class Orchestrator:
             asks = self._acquires(question)
         while True:
             rows, question = self._shard.claim(left, now, until, asks)
-            for message_id, number, attempt, channel, recipient_id, campaign_id, address, content, at in rows:
+            for message_id, number, tries, attempt, channel, recipient_id, campaign_id, address, content, at in rows:
                 name = CHANNELS[channel]
                 claimed.append(
-                    Claimed(message_id, number, attempt, name, recipient_id, campaign_id, address, content, at)
+                    Claimed(message_id, number, tries, attempt, name, recipient_id, campaign_id, address, content, at)
                 )
                 left[channel] -= 1
             if question is None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from engine.errors import RequestError
 from engine.event import Event, EventType
+from engine.model import Channel
 from engine.scalars import Identifier, Instant
 
 __all__ = ["SENDGRID_EVENTS_MAX", "ProviderEvents", "sendgrid_events", "twilio_events"]
@@ -85,8 +86,9 @@ def twilio_events(form: Mapping[str, str], message_id: str | None) -> ProviderEv
         return ProviderEvents([], 1)
     kinds: list[tuple[str, EventType]] = [(status, kind)]
     if kind == "failed" and form.get("ErrorCode") == _STOPPED:
-        kinds.insert(0, (f"{status}:stopped", "unsubscribed"))
-    found = [_event(f"twilio:{sid}:{mark}", one, message_id, None) for mark, one in kinds]
+        kinds.append((f"{status}:stopped", "unsubscribed"))
+    channel: Channel = "whatsapp" if form.get("To", "").startswith("whatsapp:") else "sms"
+    found = [_event(f"twilio:{sid}:{mark}", one, message_id, channel, None) for mark, one in kinds]
     events = [event for event in found if event is not None]
     return ProviderEvents(events, 0 if events else 1)
 
@@ -102,14 +104,15 @@ def _of_sendgrid(value: msgspec.Raw) -> Event | None:
         kind = _OF_SENDGRID.get(given.event)
     if kind is None or not given.sg_event_id:
         return None
-    return _event(f"sendgrid:{given.sg_event_id}", kind, given.message_id, _instant(given.timestamp))
+    return _event(f"sendgrid:{given.sg_event_id}", kind, given.message_id, "email", _instant(given.timestamp))
 
 
-def _event(event_id: str, kind: EventType, message_id: str, at: Instant | None) -> Event | None:
+def _event(event_id: str, kind: EventType, message_id: str, channel: Channel, at: Instant | None) -> Event | None:
     try:
-        return Event(id=Identifier.read(event_id), type=kind, message_id=Identifier.read(message_id), at=at)
+        ids = Identifier.read(event_id), Identifier.read(message_id)
     except ValueError:
         return None
+    return Event(id=ids[0], type=kind, message_id=ids[1], channel=channel, at=at)
 
 
 def _instant(timestamp: object) -> Instant | None:

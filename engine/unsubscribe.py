@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from typing import cast
 from urllib.parse import quote
+
+from engine.model import Channel
 
 __all__ = ["UNSUBSCRIBE_PATH", "Unsubscribes"]
 
@@ -35,12 +38,12 @@ class Unsubscribes:
             return None
         return f"{self._public_url}{UNSUBSCRIBE_PATH}{quote(self._token(f'{message_id}.{channel}'), safe='')}"
 
-    def message_of(self, token: str) -> tuple[str, str] | None:
+    def message_of(self, token: str) -> tuple[str, Channel] | None:
         """The id of the message whose token this is, and the channel; None where it was not made here."""
         named, _, _ = token.rpartition(".")
         message_id, _, channel = named.rpartition(".")
         matches = hmac.compare_digest(_bytes(token), _bytes(self._token(named)))
-        return (message_id, channel) if message_id and matches else None
+        return (message_id, cast(Channel, channel)) if message_id and matches else None
 
     def _token(self, named: str) -> str:
         tag = hmac.digest(self._key, _bytes(named), hashlib.sha256)[:_TAG_BYTES]

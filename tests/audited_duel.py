@@ -144,13 +144,16 @@ class AuditedDuel(DispatchDuel):
     def note_move(self, made: Made) -> None:
         """A message that failed went on to another channel at another instant, and may have failed there, too."""
         self.note_before(made)
-        shown = self.engine.message(made.message_id)
-        if shown is None or (shown["channel"], instant(shown["scheduled_at"]) // MINUTE) == (made.channel, made.minute):
+        shown, own = self.engine.message(made.message_id), made.of_model
+        channel, at, cost = own.channel, own.at, own.cost
+        if shown is not None:
+            channel, at, cost = shown["channel"], instant(shown["scheduled_at"]), micro(shown["cost"])
+        if (channel, at // MINUTE) == (made.channel, made.minute):
             return
         spent = self.spent[made.campaign_id, made.shard]
         spent.subtract(dict(made.amounts))
-        at, zone = instant(shown["scheduled_at"]), self.model.campaigns[made.campaign_id].zone
-        made.channel, made.cost, made.minute = shown["channel"], micro(shown["cost"]), at // MINUTE
+        zone = self.model.campaigns[made.campaign_id].zone
+        made.channel, made.cost, made.minute = channel, cost, at // MINUTE
         made.hour = local_time(at, made.of_model.zone).hour
         made.day = local_time(at, zone).toordinal() - ORDINAL_OF_EPOCH
         spent.update(dict(made.amounts))
@@ -176,6 +179,9 @@ class AuditedDuel(DispatchDuel):
     def audit(self) -> None:
         """What shards and ledger know of money and places, against what the messages cost that hold some."""
         self.same("audit of the ledger", [], self.engine.ledger.audit())
+        for made in self.live:
+            if made.before:  # whatever ends its next attempt has it sent by one that was given up
+                self.note_move(made)
         ended = [made for made in self.live if made.of_model.state not in LIVE]
         if ended:
             self.live = [made for made in self.live if made.of_model.state in LIVE]

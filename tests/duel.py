@@ -197,6 +197,10 @@ class Duel:
         if messages and self.choices.chance(50):  # an id that came before, or comes twice, for another message
             again = self.choices.pick([*self.recent, *events]) | {"message_id": self.choices.pick(messages)}
             events.insert(self.choices.integer(0, len(events)), again)
+        for event in events:
+            message = self.model.messages.get(event["message_id"])
+            if message is not None and "channel" in event and self.choices.chance(70):
+                event["channel"] = self.choices.pick([a["channel"] for a in message.attempts] or [message.channel])
         self.recent.extend(events)
         translated = [e | {"message_id": self.theirs.get(e["message_id"], e["message_id"])} for e in events]
         theirs = ({"events": translated}, self.now)

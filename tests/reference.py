@@ -18,7 +18,7 @@ from types import SimpleNamespace as Record
 from tests import reference_views as views
 from tests.reference_delivery import Deliveries
 from tests.reference_learning import Learning
-from tests.reference_outcomes import LIVE, Outcomes, instant_of
+from tests.reference_outcomes import Outcomes, instants_of
 from tests.reference_rules import (
     CHANNELS,
     HOUR,
@@ -156,6 +156,11 @@ class Reference(Outcomes, Deliveries):
                 self.end(m, "cancelled")
 
     def end(self, message: Record, state: str) -> None:
+        """Nothing is tried any more: it is over, unless a provider took an attempt that was given up."""
+        self.release(message, state)
+        self.settle(message)
+
+    def release(self, message: Record, state: str) -> None:
         """It has no instant any more, and what it cost is given back."""
         message.state = state
         self.book(message, -1)
@@ -240,8 +245,8 @@ class Reference(Outcomes, Deliveries):
             return {"reason": "suppressed"}
         # 1. Duplicate
         key = options.get("dedup_key", campaign.key)
-        live = [m for m in person.messages if m.state in LIVE]
-        if any(m.key == key and instant_of(m) > now - campaign.lookback for m in live):
+        instants = instants_of(person)
+        if any(m.key == key and at > now - campaign.lookback for at, _, m in instants):
             return {"reason": "duplicate"}
         # 2. Candidates, their instants (step 6), caps and gaps
         wanted = campaign.allowed & set(options.get("channels", CHANNELS))
@@ -254,7 +259,7 @@ class Reference(Outcomes, Deliveries):
         if not at:
             return {"reason": "no_send_window"}
         if not campaign.transactional:
-            counted = [(instant_of(m), m.channel) for m in live if not m.transactional]
+            counted = [(t, c) for t, c, m in instants if not m.transactional]
             broken = {c: broken_rules(counted, t, c, campaign.caps, self.gaps[c]) for c, t in at.items()}
             at |= {c: self.later(campaign, person, c, counted, at[c], now) for c in at if broken[c]}
             at = {c: t for c, t in at.items() if t is not None}
@@ -375,6 +380,7 @@ class Reference(Outcomes, Deliveries):
             success_by=None,
             given_up=[],  # attempts that were sent and not heard of in time
             claims=0,
+            tries=0,  # of the attempt under way: put off, or made without a word
             claim=None,
             repeats=False,  # whether it is for an attempt that may have been taken before
             not_before=None,
@@ -399,13 +405,13 @@ class Reference(Outcomes, Deliveries):
         campaign.committed["places", day] += sign
         campaign.committed["minute", message.at // MINUTE] += sign
 
-    def charge(self, message: Record) -> None:
+    def charge(self, message: Record, attempt: Record) -> None:
         """What came back with the place of a failed attempt is committed again, and stays so."""
         campaign = self.campaigns[message.campaign]
-        day = self.day(campaign, message.at)
-        for bucket in ("total", message.channel, ("money", day)):
-            campaign.committed[bucket] += message.cost
-        message.charges.append(Record(channel=message.channel, day=day, cost=message.cost))
+        day = self.day(campaign, attempt.at)
+        for bucket in ("total", attempt.channel, ("money", day)):
+            campaign.committed[bucket] += attempt.cost
+        message.charges.append(Record(channel=attempt.channel, day=day, cost=attempt.cost))
 
     # ---- time and reading -------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class Deliveries:
                 {
                     "message_id": m.id,
                     "claim": m.claims,
+                    "tries": m.tries,
                     "attempt": len(m.attempts) - may_be_out(m),
                     "channel": channel,
                     "recipient_id": m.person,
@@ -82,10 +83,8 @@ class Deliveries:
             if m.state != "claimed" or m.claim.until > until:
                 continue
             if m.claim.started:
-                m.state, m.again, m.claim = "unknown", m.channel in deduplicates, None
+                m.state, m.again, m.claim, m.tries = "unknown", m.channel in deduplicates, None, m.tries + 1
                 self.know(m, "unknown", now, {"provider_id": None, "detail": "no report came"})
-            elif m.person is None and not may_be_out(m):  # Open: nobody is left to send it to.
-                self.end(m, "expired")
             else:
                 self.wait_again(m, now)
 
@@ -94,6 +93,9 @@ class Deliveries:
         m.claim = None
         if may_be_out(m):
             m.state, m.again = "unknown", True
+            return
+        if m.person is None:  # Open: nobody is left to send it to.
+            self.end(m, "expired")
             return
         m.state, person = "scheduled", self.people[m.person]
         self.cancel_waiting(person, self.suppressed(person, now) | self.opted_out(person))
@@ -110,22 +112,34 @@ class Deliveries:
             assert m.state == "sent"
             m.success_by = None
             before = Record(place=len(m.attempts) - 1, channel=m.channel, at=m.at, cost=m.cost, zone=m.zone)
-            before.sent_at, m.state = m.sent_at, "failed"  # without an instant while the next one is looked for
-            if m.person is None or not self.try_channels(m, m.chain, now):
-                m.state, m.chain = "sent", []
-                continue
-            # Open: it keeps its cost and its places, since a provider took it.
-            m.sent_at = None
+            before.sent_at, before.campaign = m.sent_at, m.campaign
+            m.state = "failed"  # it has no instant but that one while the next is looked for
             m.given_up.append(before)
+            if not self.try_channels(m, m.chain, now):
+                m.state, m.chain = "sent", []
+                m.given_up.pop()
+                continue
+            # Open: it keeps its cost, its places and its instant, since a provider took it.
+            m.sent_at = None
             m.attempts[before.place] |= {"state": "failed", "at": now, "detail": "no sign of success came in time"}
 
-    def take_back(self, m: Record) -> None:
-        """The attempt given up last arrived: it is the one under way, and what waits is dropped."""
-        self.end(m, "sent")
-        before = m.given_up.pop()
-        m.channel, m.at, m.cost, m.zone, m.sent_at = before.channel, before.at, before.cost, before.zone, before.sent_at
-        m.chain, m.claim, m.not_before = [], None, None
+    def take_back(self, m: Record, before: Record) -> None:
+        """An attempt that was given up arrived: it is the one under way, and what waits is dropped."""
+        self.release(m, "sent")
+        self.restore(m, before)
+
+    def settle(self, m: Record) -> None:
+        """Open: what a provider took does not end otherwise: it is sent, by the attempt that was given up last."""
+        if m.given_up:
+            self.restore(m, m.given_up[-1])
+
+    def restore(self, m: Record, before: Record) -> None:
+        m.given_up.remove(before)
+        m.state, m.channel, m.at, m.cost, m.zone = "sent", before.channel, before.at, before.cost, before.zone
+        m.sent_at, m.chain, m.claim, m.not_before, m.again = before.sent_at, [], None, None, False
         m.attempts.append(m.attempts.pop(before.place) | {"state": "sent", "at": before.sent_at, "detail": None})
+        for other in m.given_up:
+            other.place -= other.place > before.place
 
     def reaches(self, m: Record, now: int) -> bool:
         if m.person is None:
@@ -153,7 +167,7 @@ class Deliveries:
         return True
 
     def report(self, message_id: str, claim: int, said: dict, now: int) -> bool:
-        m, outcome = self.find_message(message_id), said["outcome"]
+        m, outcome = self.messages.get(message_id), said["outcome"]  # Open: of who was erased meanwhile, too
         if m is None or m.claims != claim or not self.counts(m, outcome):
             return False
         charged, note = self.is_charged(m), {"provider_id": said["provider_id"], "detail": said["detail"]}
@@ -174,7 +188,7 @@ class Deliveries:
             if m.state == "unknown":  # it was not sent: the attempt is still to be made
                 m.attempts.pop()
                 m.again = False
-            m.not_before = max(said["later"], now + 1)
+            m.not_before, m.tries = max(said["later"], now + 1), m.tries + 1
             self.wait_again(m, now)
         else:
             self.know(m, "failed", now, note)

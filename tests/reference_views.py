@@ -7,7 +7,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-from tests.reference_outcomes import instant_of
+from tests.reference_outcomes import instants_of
 from tests.reference_rules import CHANNELS, DAY, WEEK, money, most_around, next_eligible, rfc
 
 STATES = ("scheduled", "claimed", "sent", "delivered", "failed", "unknown", "cancelled", "expired")
@@ -24,8 +24,7 @@ def message(m: Any) -> dict:
 
 
 def recipient(model: Any, person: Any, now: int) -> dict:
-    live = [m for m in person.messages if m.state in LIVE and not m.transactional]
-    counted = [(instant_of(m), m.channel) for m in live]
+    counted = [(at, channel) for at, channel, m in instants_of(person) if not m.transactional]
     suppressed = model.suppressed(person, now)
     stopped = suppressed | model.opted_out(person)
     candidates = [c for c in person.profile.get("contacts", {}) if not stopped & {c, "all"}]

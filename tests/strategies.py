@@ -347,6 +347,8 @@ def make_event(
         event["value"] = make_amount(choices, 50_000_000)
     if choices.chance(40):
         event["at"] = make_instant(choices, now - choices.pick(AGES))
+    if choices.chance(50):
+        event["channel"] = choices.pick(CHANNELS[:4])
     wrong = choices.integer(0, 30)
     if wrong == 1:
         event["message_id"] = choices.pick(("m-ffffffffffffffff", "m-1", "nonsense"))

@@ -1,12 +1,13 @@
 //! Deduplicator: a recipient's messages that have an instant, and whether one of them makes another a duplicate.
 //!
 //! The rule (contract, section 4, step 1): a message with the same key whose instant is later than now − lookback.
+//! A message has one instant; beside it counts each of its attempts that was sent and given up ([`crate::silence`]).
 
 use smallvec::SmallVec;
 
 use crate::words::Channel;
 
-/// A message that has an instant.
+/// An instant of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Seconds since the epoch.
@@ -18,9 +19,11 @@ pub struct Entry {
     pub channel: Channel,
     /// Counted in caps and gaps: not transactional.
     pub counted: bool,
+    /// Of an attempt that was sent and given up, and not of the one under way.
+    pub given_up: bool,
 }
 
-/// A recipient's messages that have an instant, earliest first; of equal instants the one made first.
+/// The instants of a recipient's messages, earliest first; of equal ones that of the message made first.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct History {
     entries: SmallVec<[Entry; 2]>,
@@ -32,8 +35,25 @@ impl History {
         self.entries.insert(place, entry);
     }
 
+    /// The attempt under way of a message has no instant any more.
     pub fn remove(&mut self, message: u32) {
-        self.entries.retain(|entry| entry.message != message);
+        self.entries.retain(|entry| entry.message != message || entry.given_up);
+    }
+
+    /// The attempt under way of a message was sent and is given up: its instant stays.
+    pub fn give_up(&mut self, message: u32) {
+        self.entries.iter_mut().filter(|entry| entry.message == message).for_each(|entry| entry.given_up = true);
+    }
+
+    /// An attempt of a message that was sent at `at` and given up is the one under way again.
+    pub fn take_back(&mut self, message: u32, at: i64) {
+        let theirs = self.entries.iter_mut().filter(|entry| entry.message == message && entry.at == at);
+        theirs.for_each(|entry| entry.given_up = false);
+    }
+
+    /// An attempt of a message that was given up did not arrive.
+    pub fn drop_given_up(&mut self, message: u32, at: i64) {
+        self.entries.retain(|entry| !(entry.message == message && entry.at == at && entry.given_up));
     }
 
     /// Latest first.
@@ -57,7 +77,7 @@ mod tests {
     use super::*;
 
     fn entry(at: i64, key: u32, message: u32) -> Entry {
-        Entry { at, message, key, channel: Channel::Email, counted: true }
+        Entry { at, message, key, channel: Channel::Email, counted: true, given_up: false }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Note {
 pub struct Delivery {
     /// How often the message was claimed; the last claim has this number.
     pub claims: u32,
+    /// How often its attempt on this channel was put off by the provider, or made without a word of what became of it.
+    pub tries: u32,
     pub claim: Option<Claim>,
     /// Whether the claim made last was for an attempt that may have been taken before.
     pub repeats: bool,
@@ -67,13 +69,15 @@ pub struct Deliveries {
     ends: BTreeSet<(i64, u32)>,
     /// (success_by, message) of every limit.
     limits: BTreeSet<(i64, u32)>,
+    /// Those that were changed since noting began, as they were: only such that there were then.
+    before: Option<BTreeMap<u32, Delivery>>,
     pub(crate) touched: Touched,
 }
 
 /// Ends and limits follow from the entries.
 impl Hash for Deliveries {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Deliveries { entries, ends: _, limits: _, touched: _ } = self;
+        let Deliveries { entries, ends: _, limits: _, before: _, touched: _ } = self;
         entries.hash(state);
     }
 }
@@ -94,12 +98,17 @@ impl Deliveries {
     }
 
     /// What a provider said of an attempt of the message.
-    pub fn note(&self, message: u32, attempt: usize) -> Option<&Note> {
+    pub fn note_of(&self, message: u32, attempt: usize) -> Option<&Note> {
         self.get(message)?.notes.get(attempt)
     }
 
     pub fn change(&mut self, message: u32, change: impl FnOnce(&mut Delivery)) {
         let entry = self.entries.entry(message).or_default();
+        if let Some(before) = &mut self.before {
+            before.entry(message).or_insert_with(|| entry.clone());
+        } else {
+            self.touched.touch(message as usize);
+        }
         let before = times(entry);
         change(entry);
         let after = times(entry);
@@ -111,7 +120,20 @@ impl Deliveries {
                 ordered.insert((time, message));
             }
         }
-        self.touched.touch(message as usize);
+    }
+
+    /// From now on changes are noted, to be undone: no message is claimed meanwhile that was not before.
+    pub(crate) fn note(&mut self) {
+        self.before = Some(BTreeMap::new());
+    }
+
+    /// Puts everything back as it was when noting began.
+    pub(crate) fn undo(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        for (message, delivery) in self.before.take().unwrap_or_default() {
+            self.change(message, |changed| *changed = delivery);
+        }
+        self.touched = touched;
     }
 
     /// A message whose claim is over at `now`.
@@ -147,7 +169,7 @@ impl Deliveries {
     pub fn restored(entries: BTreeMap<u32, Delivery>) -> Self {
         let ends = entries.iter().filter_map(|(message, delivery)| Some((times(delivery).0?, *message))).collect();
         let limits = entries.iter().filter_map(|(message, delivery)| Some((times(delivery).1?, *message))).collect();
-        Deliveries { entries, ends, limits, touched: Touched::default() }
+        Deliveries { entries, ends, limits, before: None, touched: Touched::default() }
     }
 }
 

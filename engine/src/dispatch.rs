@@ -21,7 +21,6 @@
 use crate::admission::QuietHours;
 use crate::answer::{pack_channels, unpack_channels};
 use crate::budget_manager::Needs;
-use crate::deduplicator::Entry;
 use crate::deliveries::{Claim, Note};
 use crate::fallback::Next;
 use crate::frequency::HOUR_S;
@@ -192,7 +191,10 @@ impl Shard {
                 if state == MessageState::Unknown {
                     self.forget_attempt(index);
                 }
-                self.deliveries.change(index, |delivery| delivery.not_before = Some(at));
+                self.deliveries.change(index, |delivery| {
+                    delivery.not_before = Some(at);
+                    delivery.tries += 1;
+                });
                 self.wait_again(index, now);
             }
             Outcome::Rejected => {
@@ -210,7 +212,7 @@ impl Shard {
     /// A provider took it: from now on its instant is now.
     fn sent(&mut self, index: u32, note: Note, now: i64) {
         self.note_attempt(index, note);
-        let &Message { recipient, campaign, channel, key, cost, state, .. } = self.messages.get(index);
+        let &Message { recipient, campaign, channel, cost, state, .. } = self.messages.get(index);
         if state != MessageState::Delivered {
             self.turn(index, MessageState::Sent);
             let attempt = Attempt { channel, state: MessageState::Sent, at: now, bounced: false };
@@ -225,9 +227,11 @@ impl Shard {
             delivery.sent_at = Some(now);
             delivery.success_by = success_by;
         });
-        let history = &mut self.roster.follow_mut(recipient).history;
-        history.remove(index);
-        history.insert(Entry { at: now, message: index, key, channel, counted });
+        if !self.roster.get(recipient).is_erased() {
+            let history = &mut self.roster.follow_mut(recipient).history;
+            history.remove(index);
+            history.insert(self.messages.get(index).instant(index, now, counted));
+        }
     }
 
     /// It may have been sent: it waits for an event, or for a person.
@@ -262,11 +266,11 @@ impl Shard {
         } else if claim.is_some_and(|claim| claim.started) {
             let knows_it_again = deduplicates & message.channel.bit() != 0;
             self.lose_sight(index, Note { detail: Some("no report came".into()), ..Note::default() }, now);
-            self.deliveries.change(index, |delivery| delivery.again = knows_it_again);
+            self.deliveries.change(index, |delivery| {
+                delivery.again = knows_it_again;
+                delivery.tries += 1;
+            });
             self.due.add(index);
-        } else if self.roster.get(message.recipient).is_erased() && !message.may_be_out() {
-            self.deliveries.change(index, |delivery| delivery.claim = None);
-            self.end(index, MessageState::Expired);
         } else {
             self.wait_again(index, now);
         }
@@ -312,14 +316,14 @@ impl Shard {
         match self.next_attempt(index, own_and_others, now, default_quiet) {
             Next::AskLedger { campaign, needs } => return Standing::AskLedger((campaign, needs)),
             Next::Failed => {
-                self.end(index, MessageState::Expired);
                 self.messages.get_mut(index).chain = 0;
+                self.end(index, MessageState::Expired);
             }
             Next::Attempt { channel, chain, slot } => {
                 if self.deliveries.get(index).is_some_and(|delivery| delivery.not_before.is_some()) {
                     self.deliveries.change(index, |delivery| delivery.not_before = None);
                 }
-                self.end(index, MessageState::Expired);
+                self.end_attempt(index, MessageState::Expired, self.messages.get(index).place());
                 self.try_next(index, channel, chain, slot);
             }
         }
@@ -331,11 +335,11 @@ impl Shard {
         let message = self.messages.get(index);
         let recipient = self.roster.get(message.recipient);
         let allowed = self.campaigns[message.campaign as usize].rules.channels;
-        !recipient.stopped(now) && recipient.reachable(now) & allowed & message.channel.bit() != 0
+        recipient.reachable(now) & allowed & message.channel.bit() != 0
     }
 
-    /// A claim is nothing: the message waits as before, unless the person has come to refuse it meanwhile. What may be
-    /// out already is so still.
+    /// A claim is nothing: the message waits as before, unless the person has come to refuse it meanwhile, or was
+    /// erased. What may be out already is so still.
     fn wait_again(&mut self, index: u32, now: i64) {
         self.deliveries.change(index, |delivery| delivery.claim = None);
         let message = self.messages.get(index);
@@ -344,10 +348,11 @@ impl Shard {
             self.deliveries.change(index, |delivery| delivery.again = true);
             self.due.add(index);
         } else {
-            let refused = self.roster.get(message.recipient).refuses(message.channel, now);
+            let recipient = self.roster.get(message.recipient);
+            let (refused, is_erased) = (recipient.refuses(message.channel, now), recipient.is_erased());
             self.turn(index, MessageState::Scheduled);
-            if refused {
-                self.end(index, MessageState::Cancelled);
+            if refused || is_erased {
+                self.end(index, if is_erased { MessageState::Expired } else { MessageState::Cancelled });
             } else {
                 self.due.add(index);
             }
@@ -357,6 +362,9 @@ impl Shard {
     /// What was said of the attempt under way, which may be known of already.
     fn note_attempt(&mut self, index: u32, note: Note) {
         let message = self.messages.get(index);
+        if self.roster.get(message.recipient).is_erased() {
+            return; // it may name the person
+        }
         let is_known = message.may_be_out() || message.state == MessageState::Delivered;
         let place = message.attempts.len().saturating_sub(usize::from(is_known));
         self.deliveries.change(index, |delivery| *delivery.note_mut(place) = note);

@@ -13,6 +13,8 @@ pub struct Event<'a> {
     pub kind: EventType,
     /// The message's number.
     pub message: u64,
+    /// Of the attempt that it is about, where that is known: a message has one attempt a channel.
+    pub channel: Option<Channel>,
     /// Micro-units of a conversion; the campaign's value if None.
     pub value: Option<i64>,
     /// When it happened; what lies ahead of the shard's time counts as happening now.
@@ -58,10 +60,10 @@ fn undecided(state: MessageState) -> bool {
 impl Shard {
     /// Applies an event once: the same id again changes nothing, one for no message is not remembered.
     ///
-    /// A failure ends the attempt of a message that was not delivered, and the next channel of its chain is tried; one
-    /// that comes when the attempt has failed already, and the next was not reported on, is that of before again. If
-    /// only the ledger knows whether that can be paid, nothing has changed: what to ask it comes back as an error.
-    /// What says that it arrived, while the next attempt waits, may be of one that was given up ([`crate::silence`]).
+    /// A failure ends the attempt of a message that was not delivered, and the next channel of its chain is tried. If
+    /// only the ledger knows whether that can be paid, nothing has changed: what to ask it comes back as an error. One of
+    /// an attempt before ends nothing: it names another channel, or none and comes when the attempt has failed already and
+    /// the next was not reported on. What it says of an attempt that was given up: see [`crate::silence`].
     pub fn apply_event(
         &mut self,
         event: &Event<'_>,
@@ -76,17 +78,18 @@ impl Shard {
             return Ok(EventStatus::Unknown);
         };
         if !fails(event.kind) {
-            self.hear_of(index);
+            self.hear_of(index, event.channel, stops_channel(event.kind));
         }
         let &Message { recipient, channel, state, chain, .. } = self.messages.get(index);
-        let at = event.at.min(now);
-        let earlier = self.earlier_attempt(index);
-        if fails(event.kind) && undecided(state) && earlier.is_none() {
+        let (at, bounced) = (event.at.min(now), event.kind == EventType::Bounced);
+        let about = event.channel.or_else(|| self.earlier_attempt(index)).unwrap_or(channel);
+        if fails(event.kind) && about != channel {
+            self.fail_given_up(index, about, at, bounced);
+        } else if fails(event.kind) && undecided(state) {
             let next = self.next_attempt(index, chain, now, default_quiet);
             if let Next::AskLedger { campaign, needs } = next {
                 return Err((campaign, needs));
             }
-            let bounced = event.kind == EventType::Bounced;
             self.fail(index, Attempt { channel, state: MessageState::Failed, at, bounced }, &next);
         }
         self.event_ids.note_applied(event.id);
@@ -96,7 +99,7 @@ impl Shard {
             message.know_attempt(Attempt { channel, state: MessageState::Delivered, at, bounced: false });
         }
         if stops_channel(event.kind) {
-            self.stop(recipient, earlier.unwrap_or(channel), event.kind.text());
+            self.stop(recipient, about, event.kind.text());
         }
         Ok(EventStatus::Applied)
     }

@@ -37,7 +37,7 @@ impl Shard {
         self.next_after(index, chain, Some(self.comes_back(index)), now, default_quiet)
     }
 
-    /// The same for an attempt that ends and gives `back` this.
+    /// The same for an attempt that ends and gives `back` this, and its instant; None if it keeps both.
     pub(crate) fn next_after(
         &self,
         index: u32,
@@ -49,11 +49,13 @@ impl Shard {
         let message = self.messages.get(index);
         let campaign = &self.campaigns[message.campaign as usize];
         let (rules, recipient) = (&campaign.rules, self.roster.get(message.recipient));
-        if recipient.stopped(now) || rules.ends_at.is_some_and(|ends_at| ends_at <= now) {
+        if rules.ends_at.is_some_and(|ends_at| ends_at <= now) {
             return Next::Failed;
         }
         let mut history = recipient.history.clone();
-        history.remove(index);
+        if back.is_some() {
+            history.remove(index);
+        }
         let counted = Counted::of(&history, now);
         let mut places = Real::new(campaign, back.map(|back| back.minute));
         let reachable = recipient.reachable(now) & rules.channels;
@@ -109,10 +111,13 @@ impl Shard {
                 delivery.success_by = None;
             });
         }
-        self.end_giving_back(index, MessageState::Failed, back);
+        self.end_attempt(index, MessageState::Failed, back);
         match next {
             Next::Attempt { channel, chain, slot } => self.try_next(index, *channel, *chain, *slot),
-            _ => self.messages.get_mut(index).chain = 0,
+            _ => {
+                self.messages.get_mut(index).chain = 0;
+                self.settle(index);
+            }
         }
     }
 
@@ -121,6 +126,9 @@ impl Shard {
         let message = self.messages.get_mut(index);
         let campaign = &mut self.campaigns[message.campaign as usize];
         campaign.tally.messages[message.state as usize] -= 1;
+        if message.channel != channel && self.deliveries.get(index).is_some_and(|delivery| delivery.tries > 0) {
+            self.deliveries.change(index, |delivery| delivery.tries = 0);
+        }
         message.channel = channel;
         message.chain = chain;
         message.scheduled_at = slot.at;

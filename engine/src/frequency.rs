@@ -156,8 +156,14 @@ mod tests {
     fn counted(hours: &[i64], now: i64) -> Counted {
         let mut history = History::default();
         for (message, hour) in hours.iter().enumerate() {
-            let entry =
-                Entry { at: hour * HOUR, message: message as u32, key: 0, channel: Channel::Email, counted: true };
+            let entry = Entry {
+                at: hour * HOUR,
+                message: message as u32,
+                key: 0,
+                channel: Channel::Email,
+                counted: true,
+                given_up: false,
+            };
             history.insert(entry);
         }
         Counted::of(&history, now)
@@ -234,7 +240,7 @@ mod tests {
     #[test]
     fn transactional_instants_are_not_counted() {
         let mut history = History::default();
-        history.insert(Entry { at: 5, message: 0, key: 3, channel: Channel::Email, counted: false });
+        history.insert(Entry { at: 5, message: 0, key: 3, channel: Channel::Email, counted: false, given_up: false });
         assert_eq!(Counted::of(&history, 0).broken(&caps(1, 1, 4), Channel::Email, 6), None);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::budget_manager::Place;
+use crate::deduplicator::Entry;
 use crate::minutes::minute_of;
 use crate::slot::{message_number, slot_of_message};
 use crate::touched::Touched;
@@ -78,6 +79,12 @@ impl Message {
     pub fn place(&self) -> Place {
         let (channel, minute) = (self.channel as usize, minute_of(self.scheduled_at));
         Place { channel, day: self.day, minute, cost: self.cost }
+    }
+
+    /// The instant of the attempt under way of the message at `index`.
+    pub fn instant(&self, index: u32, at: i64, counted: bool) -> Entry {
+        let &Message { key, channel, .. } = self;
+        Entry { at, message: index, key, channel, counted, given_up: false }
     }
 
     /// What is known of the attempt under way, of which something may have been known before.

@@ -35,6 +35,7 @@ impl Shard {
         let Shard {
             roster,
             messages,
+            deliveries,
             keys,
             campaigns,
             freed,
@@ -47,12 +48,12 @@ impl Shard {
             campaign_index: _, // no campaign is put meanwhile,
             effects: _,        // and nothing written down,
             event_ids: _,      // no event is taken,
-            deliveries: _,     // no message claimed,
             due: _,            // none waits that stays,
             kept_answers: _,   // and no answer is kept
         } = self;
         roster.note();
         messages.note();
+        deliveries.note();
         campaigns.note();
         keys.note();
         *before = Some(Before { freed: freed.clone(), latest: *latest });
@@ -63,6 +64,7 @@ impl Shard {
         let Some(before) = self.before.take() else { return };
         self.roster.undo();
         self.messages.undo();
+        self.deliveries.undo();
         self.campaigns.undo();
         self.keys.undo();
         self.freed = before.freed;

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::campaign::Campaign;
 use crate::columns::Corrupt;
-use crate::deduplicator::Entry;
 use crate::deliveries::{Deliveries, Delivery};
 use crate::effects::{Effects, PageKey};
 use crate::kept_answers::{Binding, KeptPart};
@@ -130,9 +129,11 @@ impl Restoring {
                 recipient.latest_message = link_to(index);
                 if message.is_live() {
                     let counted = !campaign.rules.transactional;
-                    let &mut Message { scheduled_at, key, channel, .. } = message;
-                    let at = deliveries.sent_at(index).unwrap_or(scheduled_at);
-                    recipient.history.insert(Entry { at, message: index, key, channel, counted });
+                    for given_up in deliveries.get(index).iter().flat_map(|delivery| &delivery.given_up) {
+                        recipient.history.insert(given_up.instant(index, message.key, counted));
+                    }
+                    let at = deliveries.sent_at(index).unwrap_or(message.scheduled_at);
+                    recipient.history.insert(message.instant(index, at, counted));
                 }
             }
         }

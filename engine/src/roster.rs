@@ -206,6 +206,9 @@ impl Recipient {
 
     /// The channels that this person can be reached on and does not refuse.
     pub fn reachable(&self, now: i64) -> ChannelMask {
+        if self.stopped(now) {
+            return 0;
+        }
         let stopped = self
             .suppressions()
             .iter()

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::budget_manager::Place;
 use crate::campaign::{Campaign, Rules};
 use crate::charges::Charge;
-use crate::deduplicator::Entry;
 use crate::deliveries::Deliveries;
 use crate::due::Due;
 use crate::effects::Effects;
@@ -14,7 +13,7 @@ use crate::engagement::Decay;
 use crate::event_ids::EventIds;
 use crate::kept_answers::KeptAnswers;
 use crate::keys::Keys;
-use crate::messages::{Message, Messages};
+use crate::messages::Messages;
 use crate::part::Part;
 use crate::rehearsal::Before;
 use crate::roster::{Roster, Suppression};
@@ -154,7 +153,7 @@ impl Shard {
             .get(recipient)
             .history
             .newest_first()
-            .filter(|entry| channels & entry.channel.bit() != 0)
+            .filter(|entry| channels & entry.channel.bit() != 0 && !entry.given_up)
             .map(|entry| entry.message)
             .collect();
         for message in waiting {
@@ -203,18 +202,18 @@ impl Shard {
         channel.messages += 1;
         channel.committed += message.cost;
         campaign.balances.commit(rules.limited, &message.place());
-        let counted = !rules.transactional;
-        let &mut Message { recipient, scheduled_at: at, key, channel, .. } = message;
-        self.roster.follow_mut(recipient).history.insert(Entry { at, message: index, key, channel, counted });
+        let instant = message.instant(index, message.scheduled_at, !rules.transactional);
+        self.roster.follow_mut(message.recipient).history.insert(instant);
     }
 
-    /// Ends a message without anybody having got it: what it cost and where it counted is free again.
+    /// Ends a message without anybody having got it, unless it is sent by an attempt that was given up.
     pub(crate) fn end(&mut self, index: u32, state: MessageState) {
-        self.end_giving_back(index, state, self.messages.get(index).place());
+        self.end_attempt(index, state, self.messages.get(index).place());
+        self.settle(index);
     }
 
-    /// The same, where not all that it cost may come back: the rest is spent.
-    pub(crate) fn end_giving_back(&mut self, index: u32, state: MessageState, back: Place) {
+    /// Ends the attempt under way: its place, and of its cost what may come back, is free again. The rest is spent.
+    pub(crate) fn end_attempt(&mut self, index: u32, state: MessageState, back: Place) {
         let message = self.messages.get_mut(index);
         let charge = Charge { channel: message.channel, day: message.day, cost: message.cost - back.cost };
         let campaign = &mut self.campaigns[message.campaign as usize];
@@ -242,9 +241,15 @@ impl Shard {
 
     /// The index of a message's number, if it is one of this shard's.
     pub fn find_message(&self, number: u64) -> Option<u32> {
+        let index = self.find_claimed(number)?;
+        (!self.roster.get(self.messages.get(index).recipient).is_erased()).then_some(index)
+    }
+
+    /// The same for whoever claimed the message, and may not know that the person was erased meanwhile.
+    pub fn find_claimed(&self, number: u64) -> Option<u32> {
         let index = self.messages.index(number)?;
         let recipient = self.roster.get(self.messages.get(index).recipient);
-        (!recipient.is_erased() && self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
+        (recipient.is_erased() || self.messages.number(index, slot_of(recipient.hash)) == number).then_some(index)
     }
 }
 

@@ -35,9 +35,9 @@ class DispatcherDuel(AuditedDuel):
 def test_dispatchers_get_what_the_model_says(shards: int) -> None:
     """All that can be said was said, and counted; and once in a while it did not."""
     dispatched = set[str]()
-    for seed in range(20):
+    for seed in range(32):
         print(f"seed {seed}")
-        settings = load_settings(environment={}, options=STRICT if seed % 2 else {})
+        settings = load_settings(environment={}, options=STRICT if seed % 4 else {})
         system, table = EngineInProcess(shards, settings), msgspec.to_builtins(settings)
         duel = DispatcherDuel(system, table, Dice(seed), people=30, campaigns=5)
         duel.scarce = duel.queues = shards == 1
@@ -48,7 +48,8 @@ def test_dispatchers_get_what_the_model_says(shards: int) -> None:
         states = {message.state for message in duel.model.messages.values()}
         dispatched |= states | {"charged" for message in duel.model.messages.values() if message.charges}
         dispatched |= {"given up" for message in duel.model.messages.values() if message.given_up}
-    outcomes = {"claimed", "started", "abandoned", "charged", "given up", "taken back"}
+    outcomes = {"claimed", "started", "abandoned", "charged", "given up", "taken back", "settled", "given up failed"}
+    outcomes |= {"reported accepted on nobody"}
     outcomes |= {f"reported {said}" for said in ("accepted", "rejected", "later", "unknown")}
     outcomes |= {f"reported {said} when unknown" for said in ("accepted", "rejected", "later")}
     assert dispatched >= outcomes | {"sent", "delivered", "failed", "unknown", "cancelled", "expired"}
@@ -58,7 +59,7 @@ def test_what_is_due_is_claimed_once_started_and_sent() -> None:
     sent = Sent()
     (claimed,) = sent.claim()
     assert claimed._replace(message_id="") == (
-        *("", 1, 0, "email", "ana", "c", "ana@example.com"),
+        *("", 1, 0, 0, "email", "ana", "c", "ana@example.com"),
         *(b'{"text":"Hello"}', NOW),
     )
     assert sent.claim() == []
@@ -373,3 +374,67 @@ def test_the_oldest_that_is_due_is_known_by_channel() -> None:
     assert oldest(NOW + 300) == (NOW + 60, NOW + 180)
     engine.cancel(first)
     assert oldest(NOW + 300) == (NOW + 120, NOW + 180)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "money"),
+    [("accepted", "sent", "1.00"), ("unknown", "unknown", "1.00"), ("rejected", "failed", "0.00")],
+)
+def test_what_became_of_it_counts_where_the_person_was_erased_meanwhile(outcome: str, state: str, money: str) -> None:
+    sent = Sent(channel=None, costs={"email": "1.00"})
+    (claimed,) = sent.claim()
+    assert sent.start(claimed)
+    assert sent.engine.erase("ana", sent.now)
+    sent.disk.write()
+    assert sent.report(claimed, outcome, provider_id="ana@example.com", detail="ana@example.com")
+    assert not sent.report(claimed, outcome)
+    sent.crash()
+    disk = sent.disk.written
+    assert b"ana" not in disk._rows[disk.sequence]
+    sent.now += DAY
+    assert sent.claim() == []
+    status = sent.engine.status("c", sent.now)
+    assert {name: count for name, count in status["messages"].items() if count} == {state: 1}
+    assert status["budget"]["committed"] == money
+
+
+def test_what_is_put_off_for_nobody_expires() -> None:
+    sent = Sent()
+    (claimed,) = sent.claim()
+    assert sent.engine.erase("ana", sent.now)
+    assert sent.report(claimed, "later", later=sent.now + 60)
+    assert sent.engine.status("c", sent.now)["messages"]["expired"] == 1
+
+
+def test_tries_are_those_of_an_attempt() -> None:
+    """A claim that was nothing is no try, and the next channel begins anew."""
+    sent = Sent(channel=None)
+    (claimed,) = sent.claim()
+    assert (claimed.claim, claimed.tries) == (1, 0)
+    sent.now += LASTS
+    (claimed,) = sent.claim(deduplicates=EMAIL)
+    assert (claimed.claim, claimed.tries) == (2, 0)
+    assert sent.report(claimed, "later", later=sent.now + 1)
+    sent.now += 1
+    (claimed,) = sent.claim() or sent.claim()
+    assert (claimed.channel, claimed.tries) == ("email", 1)
+    assert sent.start(claimed)
+    sent.now += LASTS
+    (claimed,) = sent.claim(deduplicates=EMAIL)
+    assert (claimed.channel, claimed.attempt, claimed.tries) == ("email", 0, 2)
+    sent.crash()
+    assert sent.report(claimed, "rejected")
+    (claimed,) = sent.claim()
+    assert (claimed.channel, claimed.tries) == ("sms", 0)
+
+
+def test_who_opted_out_of_everything_is_never_eligible() -> None:
+    sent = Sent()
+    sent.engine.send({"campaign_id": "c", "recipient": {"id": "ana"}, "dedup_key": "other"}, sent.now)
+    for claimed in sent.claim():
+        assert sent.report(claimed, "accepted")
+    for opt_out, eligible_at in ([], rfc(NOW + 4 * HOUR)), (["all"], None):
+        sent.engine.put_recipient("ana", {"preferences": {"opt_out": opt_out}}, sent.now)
+        shown = sent.engine.recipient("ana", sent.now)
+        assert shown is not None
+        assert shown["next_eligible_at"] == eligible_at

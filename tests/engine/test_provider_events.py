@@ -129,8 +129,8 @@ def test_what_twilio_tells_is_an_event(status: str, kind: str) -> None:
 
 def test_a_number_that_answered_stop_unsubscribed_and_was_not_reached() -> None:
     assert twilio(MessageStatus="undelivered", ErrorCode="21610") == [
-        ("twilio:SM1:undelivered:stopped", "unsubscribed", "m-1"),
         ("twilio:SM1:undelivered", "failed", "m-1"),
+        ("twilio:SM1:undelivered:stopped", "unsubscribed", "m-1"),
     ]
     assert twilio(MessageStatus="delivered", ErrorCode="21610") == [("twilio:SM1:delivered", "delivered", "m-1")]
 

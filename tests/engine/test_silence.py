@@ -8,7 +8,7 @@ import pytest
 
 from engine.config import load_settings
 from engine.delivery import Claimed
-from tests.engine.sent import NOW, Sent
+from tests.engine.sent import NOBODY, NOW, Sent
 from tests.reference_rules import DAY, HOUR, MINUTE, rfc
 
 WITHIN = {"delivery": {"email": {"success_within_hours": 2}}}
@@ -33,8 +33,9 @@ def the_claim(sent: Sent) -> Claimed:
     return claims[0]
 
 
-def happen(sent: Sent, kind: str, number: int = 0) -> None:
-    event = {"id": f"{kind} {number}", "type": kind, "message_id": sent.message_id}
+def happen(sent: Sent, kind: str, channel: str | None = None) -> None:
+    event = {"id": f"{kind} {channel}", "type": kind, "message_id": sent.message_id}
+    event |= {} if channel is None else {"channel": channel}
     assert sent.engine.events({"events": [event]}, sent.now)["results"][0]["status"] == "applied"
 
 
@@ -62,7 +63,7 @@ def test_the_next_channel_goes_and_what_was_sent_is_paid() -> None:
     assert status["by_channel"]["email"]["committed"] == "1.00"
     assert sent.start(claimed)
     assert sent.report(claimed, "rejected")
-    assert (sent.message["state"], money_of(sent)) == ("failed", ("1.00", "1.00"))
+    assert (sent.message["state"], money_of(sent)) == ("sent", ("1.00", "1.00"))
 
 
 @pytest.mark.parametrize("kind", ["delivered", "opened", "clicked", "replied", "converted", "complained"])
@@ -101,7 +102,7 @@ def test_without_a_channel_that_passes_it_stays_sent() -> None:
 
 
 def test_late_news_of_success_drops_what_waits() -> None:
-    sent = sent_at(EVENING, limits={"daily_cap": 1})
+    sent = sent_at(EVENING, limits={"daily_cap": 2})
     before = sent.message
     sent.now += 2 * HOUR
     assert sent.claim() == []
@@ -251,3 +252,197 @@ def test_who_was_erased_meanwhile_gets_nothing_more() -> None:
     assert sent.claim() == []
     assert sent.engine.status("c", sent.now)["messages"]["sent"] == 1
     assert money_of(sent) == ("1.00", "1.00")
+
+
+def used_today(sent: Sent) -> int:
+    shown = sent.engine.recipient("ana", sent.now)
+    assert shown is not None
+    return int(shown["caps"]["daily"]["used"])
+
+
+def the_same_again(sent: Sent) -> str | None:
+    """Why the same is not sent again."""
+    request = {"campaign_id": "c", "recipient": {"id": "ana"}}
+    return sent.engine.send(request, sent.now)["reason"]
+
+
+def fails(sent: Sent) -> None:
+    claimed = the_claim(sent)
+    assert sent.start(claimed)
+    assert sent.report(claimed, "rejected", detail="no")
+
+
+def expires(sent: Sent) -> None:
+    sent.engine.put_campaign({"id": "c", "costs": COSTS, "channels": ORDER, "ends_at": rfc(sent.now + 1)})
+    sent.now += 1
+    assert sent.claim() == []
+    sent.engine.put_campaign({"id": "c", "costs": COSTS, "channels": ORDER})
+
+
+def is_cancelled(sent: Sent) -> None:
+    shown = sent.engine.cancel(sent.message_id)
+    assert shown is not None
+    assert shown["state"] == "sent"
+
+
+def is_late_where_nothing_passes(sent: Sent) -> None:
+    sent.now += 11 * HOUR
+    sent.engine.put_campaign({"id": "c", "costs": COSTS, "channels": {"allowed": ["email"]}})
+    assert sent.claim() == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        expires,
+        is_cancelled,
+        is_late_where_nothing_passes,
+        lambda sent: sent.engine.suppress("ana", "sms", None, None, sent.now),
+        lambda sent: sent.engine.put_recipient("ana", {"preferences": {"opt_out": ["sms"]}}, sent.now),
+    ],
+)
+def test_what_a_provider_took_is_sent_however_the_next_attempt_ends(end: Any) -> None:
+    """Else the same could be sent again, and its place under the caps would be another's."""
+    sent = sent_at(EVENING)
+    before = sent.message
+    sent.now += 2 * HOUR
+    assert sent.claim() == []
+    assert (sent.message["channel"], used_today(sent)) == ("sms", 2)
+    end(sent)
+    assert sent.message == before | {"fallback_chain": []}
+    assert money_of(sent) == ("1.00", "1.00")
+    assert (used_today(sent), the_same_again(sent)) == (1, "duplicate")
+    hashes = sent.engine.state_hashes()
+    sent.crash()
+    assert sent.engine.state_hashes() == hashes
+    happen(sent, "bounced")
+    assert (sent.message["state"], money_of(sent), used_today(sent)) == ("failed", ("0.00", "0.00"), 0)
+
+
+def test_what_a_provider_took_is_sent_where_the_next_attempt_fails() -> None:
+    sent = sent_at()
+    sent.now += 2 * HOUR
+    fails(sent)
+    assert (sent.message["state"], sent.message["channel"], sent.message["sent_at"]) == ("sent", "email", rfc(NOW))
+    assert [attempt["channel"] for attempt in sent.message["attempts"]] == ["sms", "email"]
+    assert (used_today(sent), the_same_again(sent)) == (1, "duplicate")
+
+
+def test_of_two_that_were_given_up_the_other_one_counts_on() -> None:
+    options = {"delivery": {channel: {"success_within_hours": 2} for channel in ("email", "sms")}}
+    ana = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+15550001", "whatsapp": "+15550001"}}
+    sent = sent_at(options=options, person=ana)
+    sent.now += 2 * HOUR
+    claimed = the_claim(sent)
+    assert sent.start(claimed)
+    assert sent.report(claimed, "accepted")
+    sent.now += 2 * HOUR
+    room = {"whatsapp": 1}
+    assert sent.engine.claim(room, sent.now, sent.now, NOBODY) == []
+    assert (sent.message["channel"], used_today(sent)) == ("whatsapp", 3)
+    happen(sent, "delivered", "email")
+    shown = [(attempt["channel"], attempt["state"]) for attempt in sent.message["attempts"]]
+    assert shown == [("sms", "failed"), ("email", "delivered")]
+    assert (money_of(sent), used_today(sent)) == (("3.00", "3.00"), 2)
+    hashes = sent.engine.state_hashes()
+    sent.crash()
+    assert sent.engine.state_hashes() == hashes
+    happen(sent, "failed", "sms")
+    assert (money_of(sent), used_today(sent)) == (("1.00", "1.00"), 1)
+
+
+def test_what_was_given_up_counts_under_the_caps() -> None:
+    """The person got it: another message a day is one more."""
+    only = sent_at(limits={"daily_cap": 1})
+    only.now += 2 * HOUR
+    assert only.claim() == []
+    assert (only.message["state"], only.message["fallback_chain"]) == ("sent", [])
+
+    sent = sent_at(limits={"daily_cap": 2})
+    sent.now += 2 * HOUR
+    claimed = the_claim(sent)
+    assert sent.start(claimed)
+    assert sent.report(claimed, "accepted")
+    sent.crash()
+    sent.engine.put_campaign({"id": "other", "urgency": "high", "limits": {"daily_cap": 2}})
+    other = {"campaign_id": "other", "recipient": {"id": "ana"}}
+    assert sent.engine.send(other, sent.now)["reason"] == "daily_cap"
+    sent.now = NOW + DAY
+    assert sent.engine.send(other, sent.now)["status"] == "scheduled"
+
+
+@pytest.mark.parametrize(("charge", "money"), [("success", ("2.00", "0.00")), ("attempt", ("3.00", "1.00"))])
+def test_bad_news_of_what_was_given_up_gives_back_what_it_held(charge: str, money: tuple[str, str]) -> None:
+    options = {"delivery": {"email": {"success_within_hours": 2, "charge": charge}}}
+    sent = sent_at(EVENING, options=options, budget={"daily": "5.00"}, limits={"daily_messages": 2, "per_minute": 1})
+    sent.now += 2 * HOUR
+    assert sent.claim() == []
+    happen(sent, "bounced", "email")
+    attempt = {"channel": "email", "state": "failed", "at": rfc(sent.now), "provider_id": "p-7", "detail": "bounced"}
+    assert (sent.message["state"], sent.message["channel"]) == ("scheduled", "sms")
+    assert sent.message["attempts"] == [attempt]
+    assert (money_of(sent), used_today(sent)) == (money, 1)
+    sent.engine.recall(0, "c")
+    spent = sent.engine.ledger.spent("c")
+    assert (spent.get((3, EVENING // DAY), 0), spent.get((4, EVENING // MINUTE), 0)) == (0, 0)
+    assert sent.engine.ledger.audit() == []
+    hashes = sent.engine.state_hashes()
+    sent.crash()
+    assert sent.engine.state_hashes() == hashes
+    assert sent.engine.cancel(sent.message_id)
+    assert sent.message["state"] == "cancelled"
+
+
+def test_an_event_that_names_its_channel_is_not_taken_for_another_attempt_s() -> None:
+    sent = sent_at()
+    sent.now += 2 * HOUR
+    claimed = the_claim(sent)
+    assert sent.start(claimed)
+    assert sent.report(claimed, "accepted", provider_id="p-8")
+    happen(sent, "bounced", "email")
+    assert (sent.message["state"], sent.message["channel"], money_of(sent)) == ("sent", "sms", ("2.00", "2.00"))
+    shown = sent.engine.recipient("ana", sent.now)
+    assert shown is not None
+    assert [stop["channel"] for stop in shown["suppressions"]] == ["email"]
+    happen(sent, "failed", "sms")
+    assert (sent.message["state"], money_of(sent)) == ("failed", ("0.00", "0.00"))
+
+
+def test_who_answered_stop_to_a_text_that_was_given_up_may_get_what_waits() -> None:
+    """A provider says of it that it failed, and then that the channel is stopped."""
+    options = {"delivery": {"email": {"success_within_hours": 2}}}
+    sent = sent_at(EVENING, options=options)
+    sent.now += 2 * HOUR
+    assert sent.claim() == []
+    happen(sent, "failed", "email")
+    happen(sent, "unsubscribed", "email")
+    assert (sent.message["state"], sent.message["channel"]) == ("scheduled", "sms")
+    sent.now = NOW + 23 * HOUR
+    assert the_claim(sent).channel == "sms"
+
+
+@pytest.mark.parametrize("kind", ["complained", "unsubscribed"])
+def test_after_a_complaint_about_what_is_under_way_nothing_else_is_tried(kind: str) -> None:
+    sent = Sent(channel=None, options=WITHIN, costs=COSTS, channels=ORDER)
+    claimed = the_claim(sent)
+    assert sent.start(claimed)
+    happen(sent, kind)
+    assert sent.report(claimed, "accepted")
+    sent.now += DAY
+    assert sent.claim() == []
+    assert (sent.message["state"], sent.message["channel"], sent.message["fallback_chain"]) == ("sent", "email", [])
+    happen(sent, "failed", "email")
+    assert sent.message["state"] == "failed"
+
+
+def test_a_dry_run_that_would_drop_what_waits_drops_nothing() -> None:
+    sent = sent_at(EVENING)
+    sent.now += 2 * HOUR
+    assert sent.claim() == []
+    sent.disk.write()
+    before, hashes, sequence = sent.message, sent.engine.state_hashes(), sent.disk.written.sequence
+    ana = {"id": "ana", "preferences": {"opt_out": ["sms"]}}
+    assert sent.engine.send({"campaign_id": "c", "recipient": ana, "dry_run": True}, sent.now)["reason"] == "duplicate"
+    assert (sent.message, sent.engine.state_hashes()) == (before, hashes)
+    sent.disk.write()
+    assert sent.disk.written.sequence == sequence

@@ -32,7 +32,7 @@ fn with_message(state: MessageState) -> (Shard, u64) {
     };
     let place = message.place();
     let index = shard.messages.add(message);
-    let entry = Entry { at: 0, message: index, key: 0, channel: Channel::Email, counted: true };
+    let entry = Entry { at: 0, message: index, key: 0, channel: Channel::Email, counted: true, given_up: false };
     shard.roster.get_mut(recipient).history.insert(entry);
     let campaign = &mut shard.campaigns[0];
     campaign.balances.commit(campaign.rules.limited, &place);
@@ -46,7 +46,7 @@ fn with_message(state: MessageState) -> (Shard, u64) {
 }
 
 fn apply(shard: &mut Shard, kind: EventType, message: u64) -> MessageState {
-    let event = Event { id: kind.text(), kind, message, value: None, at: 0 };
+    let event = Event { id: kind.text(), kind, message, channel: None, value: None, at: 0 };
     assert_eq!(shard.apply_event(&event, 0, (0, 0)), Ok(EventStatus::Applied));
     assert_eq!(shard.apply_event(&event, 0, (0, 0)), Ok(EventStatus::Seen));
     shard.messages.get(0).state
@@ -100,7 +100,7 @@ fn a_message_counts_once_as_delivered_and_once_as_engaged_when_it_happened() {
     shard.messages.get_mut(0).scheduled_at = 12 * 3600;
     shard.messages.get_mut(0).offset_minutes = -300;
     let mut happen = |kind: EventType, at: i64, now: i64| {
-        let event = Event { id: &format!("{} {at}", kind.text()), kind, message, value: None, at };
+        let event = Event { id: &format!("{} {at}", kind.text()), kind, message, channel: None, value: None, at };
         assert_eq!(shard.apply_event(&event, now, (0, 0)), Ok(EventStatus::Applied));
         let own = shard.roster.get(0).engagement.as_deref().map(|own| own.at(now, shard.decay));
         let (id, hourly) = shard.learned(now).next().unwrap_or_default();

@@ -12,7 +12,11 @@ use crate::slot::{message_text, slot_of};
 use crate::words::DeliveryOutcome;
 
 /// See `_core.pyi`.
-pub(super) type ClaimedOutput<'py> = (String, u32, u32, u8, String, String, String, Option<Bound<'py, PyBytes>>, i64);
+pub(super) type ClaimedOutput<'py> =
+    (String, u32, u32, u32, u8, String, String, String, Option<Bound<'py, PyBytes>>, i64);
+
+/// Id, kind, message id, channel, value, instant.
+pub(super) type EventInput = (String, u8, String, Option<u8>, Option<i64>, i64);
 
 /// Message id, claim, outcome, instant of `later`, provider's id, detail.
 pub(super) type ReportInput = (String, u32, u8, i64, Option<String>, Option<String>);
@@ -25,6 +29,7 @@ pub(super) fn claimed_tuple<'py>(py: Python<'py>, shard: &Shard, index: u32) -> 
     (
         message_text(shard.messages.number(index, slot_of(recipient.hash))),
         shard.deliveries.get(index).map_or(0, |delivery| delivery.claims),
+        shard.deliveries.get(index).map_or(0, |delivery| delivery.tries),
         (message.attempts.len() - usize::from(message.may_be_out())) as u32,
         message.channel as u8,
         recipient.id.to_string(),

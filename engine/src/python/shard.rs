@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::admission::Admission;
 use super::amounts::{Amount, Question, amounts, bucket_of, by_bucket};
-use super::dispatch::{ClaimedOutput, ReportInput, claimed_tuple, note_of, outcome_of, question_of};
+use super::dispatch::{ClaimedOutput, EventInput, ReportInput, claimed_tuple, note_of, outcome_of, question_of};
 use super::kept_answers::{BegunOutput, ClaimInput, begun_tuple, claim_of, raised};
 use super::rules::RulesInput;
 use super::views::{message_dict, recipient_dict, tally_dict};
@@ -227,17 +227,13 @@ impl Shard {
         self.inner.erase(id, now)
     }
 
-    fn apply_events(
-        &mut self,
-        events: Vec<(String, u8, String, Option<i64>, i64)>,
-        now: i64,
-    ) -> PyResult<(Vec<u8>, Option<Question>)> {
+    fn apply_events(&mut self, events: Vec<EventInput>, now: i64) -> PyResult<(Vec<u8>, Option<Question>)> {
         let mut statuses = Vec::with_capacity(events.len());
-        for (id, kind, message, value, at) in &events {
+        for (id, kind, message, channel, value, at) in &events {
             let kind = EventType::from_code(*kind).ok_or_else(|| PyValueError::new_err("no such event type"))?;
             // No message has the number 0, so a malformed id is unknown.
             let message = message_from_text(message).unwrap_or_default();
-            let event = Event { id, kind, message, value: *value, at: *at };
+            let event = Event { id, kind, message, channel: channel_of(*channel)?, value: *value, at: *at };
             match self.inner.apply_event(&event, now, self.default_quiet) {
                 Ok(status) => statuses.push(status as u8),
                 Err(question) => return Ok((statuses, Some(question_of(&self.inner, question)))),
@@ -303,7 +299,7 @@ impl Shard {
         let mut counted = Vec::with_capacity(reports.len());
         for (message, claim, outcome, later, provider_id, detail) in &reports {
             let outcome = outcome_of(*outcome, *later)?;
-            let Some(index) = self.find_message(message) else {
+            let Some(index) = message_from_text(message).and_then(|number| self.inner.find_claimed(number)) else {
                 counted.push(false);
                 continue;
             };

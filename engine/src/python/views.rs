@@ -32,7 +32,7 @@ pub(super) fn message_dict<'py>(py: Python<'py>, shard: &Shard, index: u32) -> P
         .iter()
         .enumerate()
         .map(|(place, attempt)| {
-            let note = shard.deliveries.note(index, place);
+            let note = shard.deliveries.note_of(index, place);
             let provider_id = note.and_then(|note| note.provider_id.as_deref());
             let detail = note.and_then(|note| note.detail.as_deref());
             let detail = if attempt.bounced { Some("bounced") } else { detail };

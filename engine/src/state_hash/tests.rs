@@ -19,7 +19,7 @@ fn with_messages() -> (Shard, Vec<u64>) {
 }
 
 fn opened(shard: &mut Shard, message: u64, id: &str) {
-    let event = Event { id, kind: EventType::Opened, message, value: None, at: NOW };
+    let event = Event { id, kind: EventType::Opened, message, channel: None, value: None, at: NOW };
     assert!(shard.apply_event(&event, NOW, (0, 0)).is_ok());
 }
 
