@@ -99,9 +99,10 @@ async def _unsubscribe(request: AnyRequest, message_id: str, channel: Channel) -
         channel=channel,
     )
     (result,) = await outreach.events([event])
-    if result["status"] == "seen":
+    status: str = result["status"]
+    if status == "seen":
         await outreach.suppress(message["recipient_id"], channel, None, "unsubscribed")
-    return result["status"] != "unknown"
+    return status != "unknown"
 
 
 async def _message_of(request: AnyRequest, token: str) -> tuple[str, Channel] | None:

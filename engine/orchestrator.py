@@ -42,6 +42,9 @@ from kernels import zone_tables
 
 __all__ = ["ClaimedAnswer", "Orchestrator"]
 
+QUESTIONS_MAX = 64
+"""To the ledger, of one call to claim: others wait for the shard meanwhile. The next call asks on."""
+
 
 class ClaimedAnswer(NamedTuple):
     """The answer to a part that is claimed by an idempotency key, and what was kept of it before this call."""
@@ -233,11 +236,12 @@ class Orchestrator:
         Nothing may be done about them before this is durable. `deduplicates`: channels whose providers take no attempt
         twice; see `_core.Shard.prepare_claims`, which comes first.
         """
-        left, claimed, asks = [room.get(channel, 0) for channel in CHANNELS], [], True
-        while (question := self._shard.prepare_claims(now, channel_bits(deduplicates), asks)) is not None:
-            asks = self._acquires(question)
+        left, claimed, asked = [room.get(channel, 0) for channel in CHANNELS], [], 0
+        channels = channel_bits(deduplicates)
+        while (question := self._shard.prepare_claims(now, channels, asked < QUESTIONS_MAX)) is not None:
+            asked = asked + 1 if self._acquires(question) else QUESTIONS_MAX
         while True:
-            rows, question = self._shard.claim(left, now, until, asks)
+            rows, question = self._shard.claim(left, now, until, asked < QUESTIONS_MAX)
             for message_id, number, tries, attempt, channel, recipient_id, campaign_id, address, content, at in rows:
                 name = CHANNELS[channel]
                 claimed.append(
@@ -246,7 +250,7 @@ class Orchestrator:
                 left[channel] -= 1
             if question is None:
                 return claimed
-            asks = self._acquires(question)
+            asked = asked + 1 if self._acquires(question) else QUESTIONS_MAX
 
     def _acquires(self, question: tuple[str, list[tuple[int, int, int]]]) -> bool:
         """Asks the ledger. Where it does not answer, what hangs on it is to be done when it does; the rest goes."""

@@ -26,23 +26,26 @@ def events_of(*events: object) -> list[Event | EventFault]:
 
 def test_a_wrong_event_leaves_the_others_alone() -> None:
     good = {"id": "e", "type": "converted", "message_id": "m", "at": "1970-01-01T00:00:09Z", "value": "2.5"}
-    first, wrong_type, nothing, no_message, value, last = events_of(
+    good |= {"channel": "sms"}
+    first, wrong_type, nothing, no_message, value, channel, last = events_of(
         good,
         good | {"type": "sneezed"},
         3,
         {"id": "x", "type": "opened"},
         good | {"type": "opened"},
+        good | {"channel": "pigeon"},
         good,
     )
     assert isinstance(first, Event)
-    assert (first.at, first.value) == (9, 2_500_000)
+    assert (first.at, first.value, first.channel) == (9, 2_500_000, "sms")
     assert last == first
-    faults = [wrong_type, nothing, no_message, value]
+    faults = [wrong_type, nothing, no_message, value, channel]
     assert [(fault.id, fault.errors[0][0]) for fault in faults if isinstance(fault, EventFault)] == [
         ("e", "/events/1/type"),
         (None, "/events/2"),
         ("x", "/events/3/message_id"),
         ("e", "/events/4/value"),
+        ("e", "/events/5/channel"),
     ]
 
 

@@ -157,3 +157,10 @@ def test_what_says_nothing_is_ignored(form: dict[str, str]) -> None:
 @pytest.mark.parametrize("message_id", [None, "", "x" * 129, "a\0b"])
 def test_what_names_no_message_is_ignored(message_id: str | None) -> None:
     assert twilio(message_id, MessageStatus="delivered") == []
+
+
+def test_events_name_the_channel_of_the_attempt_that_they_are_about() -> None:
+    assert [event.channel for event in sendgrid(ONE)] == ["email"]
+    for to, channel in (("+15550001", "sms"), ("whatsapp:+15550001", "whatsapp"), (None, "sms")):
+        form = {"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": "21610"} | ({"To": to} if to else {})
+        assert [event.channel for event in twilio_events(form, "m-1").events] == [channel] * 2

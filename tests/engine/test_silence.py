@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine import orchestrator
 from engine.config import load_settings
 from engine.delivery import Claimed
 from tests.engine.sent import NOBODY, NOW, Sent
@@ -446,3 +447,17 @@ def test_a_dry_run_that_would_drop_what_waits_drops_nothing() -> None:
     assert (sent.message, sent.engine.state_hashes()) == (before, hashes)
     sent.disk.write()
     assert sent.disk.written.sequence == sequence
+
+
+def test_one_call_asks_the_ledger_so_often_and_the_next_asks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orchestrator, "QUESTIONS_MAX", 1)
+    sent = sent_at(budget={"daily": "3.00"})
+    sent.engine.put_campaign(
+        {"id": "d", "urgency": "high", "costs": COSTS, "channels": ORDER, "budget": {"daily": "3.00"}}
+    )
+    eva = {"id": "eva", "contacts": {"email": "eva@example.com", "sms": "+15550002"}}
+    sent.engine.send({"campaign_id": "d", "recipient": eva}, sent.now)
+    assert sent.report(the_claim(sent), "accepted")
+    sent.now += DAY
+    assert [claimed.recipient_id for claimed in sent.claim()] == ["ana"]
+    assert [claimed.recipient_id for claimed in sent.claim()] == ["eva"]
