@@ -35,7 +35,7 @@ __all__ = ["DISPATCHER_NAME", "DeliveryFigures", "Dispatcher"]
 
 DISPATCHER_NAME = "dispatcher"
 BEGIN_PAUSE_S = 0.5
-END_PATIENCE_S = 2.0
+END_PATIENCE_S = 1.5
 
 logger = logging.getLogger("madan_sara.dispatcher")
 
