@@ -301,8 +301,10 @@ class Dispatch:
 
 
 def _given_up(outcome: Outcome, claimed: Claimed) -> Outcome:
+    """What was put off often enough was not taken, unless it may have been taken before."""
     if isinstance(outcome, Later) and claimed.tries + 1 >= TRIES_MAX:
-        return Rejected(f"{outcome.detail}; given up after {claimed.tries + 1} tries")
+        detail = f"{outcome.detail}; given up after {claimed.tries + 1} tries"
+        return Unknown(detail) if claimed.repeats else Rejected(detail)
     return outcome
 
 

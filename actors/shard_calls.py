@@ -16,6 +16,9 @@ from engine.status import Tally
 
 __all__ = ["CoreCalls"]
 
+QUESTIONS_MAX = 64
+"""To the ledger, of one look at what is due, of each kind: whoever else asks the shard waits meanwhile."""
+
 
 class CoreCalls(ABC):
     """See `Orchestrator` for each."""
@@ -112,7 +115,7 @@ class CoreCalls(ABC):
     def claim(self, room: dict[str, int], now: int, until: int, deduplicates: frozenset[str]) -> Claims:
         """See `Orchestrator`, as are the next three."""
         with self._alive() as life:
-            claimed = life.core.claim(room, now, until, deduplicates)
+            claimed = life.core.claim(room, now, until, deduplicates, QUESTIONS_MAX)
             versions = {claim.campaign_id: life.link.versions.get(claim.campaign_id, 0) for claim in claimed}
             oldest = {channel: at for channel, at in life.core.oldest_due(now).items() if at is not None}
             return Claims(claimed, versions, oldest)

@@ -242,6 +242,8 @@ class TwilioStatus(Struct, rename="pascal"):
 
     message_sid: str
     message_status: str
+    to: str | UnsetType = UNSET
+    """The channel follows from it."""
     error_code: str | UnsetType = UNSET
 
 

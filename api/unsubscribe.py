@@ -85,8 +85,8 @@ async def unsubscribe(request: AnyRequest, token: FromPath[str]) -> Response[byt
 async def _unsubscribe(request: AnyRequest, message_id: str, channel: Channel) -> bool:
     """False where the message is not there any more.
 
-    An event stops the link's channel and ends what else the message would try. Where it came before, that stop may have
-    been lifted since.
+    An event stops the link's channel, and ends what else the message would try unless its attempt there is known to
+    have failed. Where it came before, that stop may have been lifted since.
     """
     outreach = outreach_of(request)
     message = await outreach.message(message_id)

@@ -44,7 +44,7 @@ __all__ = [
     "slot_of",
 ]
 
-_Claimed: TypeAlias = tuple[str, int, int, int, int, str, str, str, bytes | None, int]
+_Claimed: TypeAlias = tuple[str, int, int, bool, int, int, str, str, str, bytes | None, int]
 
 BUILD_PROFILE: Literal["debug", "release"]
 """How this binary was compiled; only release builds are measured."""
@@ -383,9 +383,10 @@ class Shard:
         """Claims up to `room` messages (7, one a channel) that were due when `prepare_claims` looked, in [now, until).
 
         Those due first come first, then those made first. Each: message id, number of the claim, how often the attempt
-        was put off or made without a word, its place, channel, recipient id, campaign id, address, content as it came,
-        instant. One that is an hour late or more, was put off, or is not reachable there any more goes through
-        suppression, caps, quiet hours and budget again instead; where it may go now, the next call has it.
+        was put off or made without a word, whether it may have been taken before, its place, channel, recipient id,
+        campaign id, address, content as it came, instant. One that is an hour late or more, was put off, or is not
+        reachable there any more goes through suppression, caps, quiet hours and budget again instead; where it may go
+        now, the next call has it.
 
         Where only the ledger knows it stops: grant what comes second and call again with the room that is left. Without
         `asks` those go on waiting."""

@@ -19,6 +19,8 @@ class Claimed(NamedTuple):
     """Its number: only the claim made last counts."""
     tries: int
     """How often its attempt on this channel was put off by the provider, or made without a word of what came of it."""
+    repeats: bool
+    """Whether the attempt was made before, and may have been taken."""
     attempt: int
     """How many attempts came before. With the message id, the key by which a provider may know an attempt again."""
     channel: str

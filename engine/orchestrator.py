@@ -14,6 +14,7 @@ Of what other shards learned a decision knows what was published last (`engine.l
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any, NamedTuple
 
@@ -41,9 +42,6 @@ from engine.views import message_view, recipient_view
 from kernels import zone_tables
 
 __all__ = ["ClaimedAnswer", "Orchestrator"]
-
-QUESTIONS_MAX = 64
-"""To the ledger, of one call to claim: others wait for the shard meanwhile. The next call asks on."""
 
 
 class ClaimedAnswer(NamedTuple):
@@ -210,7 +208,8 @@ class Orchestrator:
         """Takes events; the status of each: `applied`, `seen` or `unknown`. See `_core.Shard.apply_events`.
 
         A failed message goes on to the next channel of its chain. Raises `ShardUnavailable` if only the ledger knows
-        whether that can be paid and cannot be asked; events before that one are taken then, and come back as `seen`.
+        whether that can be paid and cannot be asked; all other events are taken then, and come back as `seen`: who
+        stops a channel has stopped it.
         """
         rows = [
             (
@@ -224,33 +223,48 @@ class Orchestrator:
             for event in events
         ]
         statuses, question = self._shard.apply_events(rows, now)
+        passed_over, refusal = 0, None
         while question is not None:
-            self.budget_manager.acquire(*question)
-            further, question = self._shard.apply_events(rows[len(statuses) :], now)
+            try:
+                if refusal is None:
+                    self.budget_manager.acquire(*question)
+                else:
+                    passed_over += 1
+            except ShardUnavailable as error:
+                passed_over, refusal = 1, error
+            further, question = self._shard.apply_events(rows[len(statuses) + passed_over :], now)
             statuses += further
+        if refusal is not None:
+            raise refusal
         return [EVENT_STATUSES[status] for status in statuses]
 
-    def claim(self, room: dict[str, int], now: int, until: int, deduplicates: frozenset[str]) -> list[Claimed]:
+    def claim(
+        self,
+        room: dict[str, int],
+        now: int,
+        until: int,
+        deduplicates: frozenset[str],
+        questions_max: float = math.inf,
+    ) -> list[Claimed]:
         """Claims up to so many messages of each channel that are due, for whoever asks alone, in [now, until).
 
         Nothing may be done about them before this is durable. `deduplicates`: channels whose providers take no attempt
-        twice; see `_core.Shard.prepare_claims`, which comes first.
+        twice; see `_core.Shard.prepare_claims`, which comes first. Of what is not heard of, and of what is due, so many
+        questions go to the ledger; what hangs on more has to wait for the next call.
         """
-        left, claimed, asked = [room.get(channel, 0) for channel in CHANNELS], [], 0
-        channels = channel_bits(deduplicates)
-        while (question := self._shard.prepare_claims(now, channels, asked < QUESTIONS_MAX)) is not None:
-            asked = asked + 1 if self._acquires(question) else QUESTIONS_MAX
+        left, claimed = [room.get(channel, 0) for channel in CHANNELS], []
+        channels, asks, asked = channel_bits(deduplicates), True, 0
+        while (question := self._shard.prepare_claims(now, channels, asks and asked < questions_max)) is not None:
+            asks, asked = self._acquires(question), asked + 1
+        asked = 0
         while True:
-            rows, question = self._shard.claim(left, now, until, asked < QUESTIONS_MAX)
-            for message_id, number, tries, attempt, channel, recipient_id, campaign_id, address, content, at in rows:
-                name = CHANNELS[channel]
-                claimed.append(
-                    Claimed(message_id, number, tries, attempt, name, recipient_id, campaign_id, address, content, at)
-                )
-                left[channel] -= 1
+            rows, question = self._shard.claim(left, now, until, asks and asked < questions_max)
+            for row in rows:
+                left[row[5]] -= 1
+                claimed.append(Claimed(*row[:5], CHANNELS[row[5]], *row[6:]))
             if question is None:
                 return claimed
-            asked = asked + 1 if self._acquires(question) else QUESTIONS_MAX
+            asks, asked = self._acquires(question), asked + 1
 
     def _acquires(self, question: tuple[str, list[tuple[int, int, int]]]) -> bool:
         """Asks the ledger. Where it does not answer, what hangs on it is to be done when it does; the rest goes."""

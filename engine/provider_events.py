@@ -87,7 +87,8 @@ def twilio_events(form: Mapping[str, str], message_id: str | None) -> ProviderEv
     kinds: list[tuple[str, EventType]] = [(status, kind)]
     if kind == "failed" and form.get("ErrorCode") == _STOPPED:
         kinds.append((f"{status}:stopped", "unsubscribed"))
-    channel: Channel = "whatsapp" if form.get("To", "").startswith("whatsapp:") else "sms"
+    to = form.get("To")
+    channel: Channel | None = None if to is None else "whatsapp" if to.startswith("whatsapp:") else "sms"
     found = [_event(f"twilio:{sid}:{mark}", one, message_id, channel, None) for mark, one in kinds]
     events = [event for event in found if event is not None]
     return ProviderEvents(events, 0 if events else 1)
@@ -107,7 +108,9 @@ def _of_sendgrid(value: msgspec.Raw) -> Event | None:
     return _event(f"sendgrid:{given.sg_event_id}", kind, given.message_id, "email", _instant(given.timestamp))
 
 
-def _event(event_id: str, kind: EventType, message_id: str, channel: Channel, at: Instant | None) -> Event | None:
+def _event(
+    event_id: str, kind: EventType, message_id: str, channel: Channel | None, at: Instant | None
+) -> Event | None:
     try:
         ids = Identifier.read(event_id), Identifier.read(message_id)
     except ValueError:

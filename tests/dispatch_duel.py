@@ -11,7 +11,7 @@ from tests.reference_rules import CHANNELS, HOUR, MINUTE
 from tests.strategies import EVENT_TYPES
 
 EVERYTHING = 10**6
-CLAIMED = ("claim", "tries", "attempt", "channel", "recipient_id", "campaign_id", "address", "scheduled_at")
+CLAIMED = ("claim", "tries", "repeats", "attempt", "channel", "recipient_id", "campaign_id", "address", "scheduled_at")
 LASTS = (1, 30, 10 * MINUTE, 10 * MINUTE, HOUR)
 OUTCOMES = ("accepted", "accepted", "accepted", "rejected", "later", "unknown")
 WITHIN_HOURS = {"email": 0.5, "sms": 1, "whatsapp": 0, "instagram": 4}

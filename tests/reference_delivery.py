@@ -45,6 +45,7 @@ class Deliveries:
                     "message_id": m.id,
                     "claim": m.claims,
                     "tries": m.tries,
+                    "repeats": m.repeats,
                     "attempt": len(m.attempts) - may_be_out(m),
                     "channel": channel,
                     "recipient_id": m.person,

@@ -76,8 +76,14 @@ class Outcomes:
         # Open: without it, bad news of an attempt that failed already, while the next was not reported on, is about
         # that one.
         waits = message.claims and message.state in ("scheduled", "claimed")
-        last = message.attempts[-1] if waits and message.attempts else {"state": None}
-        return last["channel"] if last["state"] == "failed" else message.channel
+        if waits and message.attempts and message.attempts[-1]["state"] == "failed":
+            return message.attempts[-1]["channel"]
+        # Open: and of one that was sent before it, given up, and is under way again since that one failed.
+        if message.claims and message.state == "sent" and len(message.attempts) > 1:
+            before = message.attempts[-2]
+            if before["state"] == "failed" and before["at"] > message.sent_at:
+                return before["channel"]
+        return message.channel
 
     def hear_of(self, message: Record, event: dict) -> None:
         """An attempt arrived, as far as anybody knows. Open: a complaint says so, too."""
@@ -86,10 +92,11 @@ class Outcomes:
         is_earlier = channel not in (None, message.channel)
         if is_earlier and not told and event["type"] in STOPS:
             return  # Open: it says that the channel is stopped, and nothing of the attempts after that one.
+        told = told or message.given_up  # Open: nothing else can have arrived
         message.success_by = None
         if message.state in ("scheduled", "claimed") and not was_made(message):
             if told:
-                # Open: until the next attempt is made it is news of the one that was given up, last if none is named.
+                # Open: until the next attempt is made it is news of the one that was given up, or of the last of them.
                 self.take_back(message, told[-1])
         elif event["type"] in STOPS and was_made(message):
             message.chain = []  # Open: nothing else is tried.

@@ -104,14 +104,18 @@ impl Shard {
         Ok(EventStatus::Applied)
     }
 
-    /// The channel of the attempt before, where bad news can only be of that: dispatchers deliver the message, that
-    /// attempt failed, and of the one that follows nothing is known yet.
+    /// The channel of an attempt that failed, where bad news that names none is taken for news of that: dispatchers
+    /// deliver the message, and of the attempt that follows nothing is known yet; or it was sent before that one, given
+    /// up, and is the one under way again.
     fn earlier_attempt(&self, index: u32) -> Option<Channel> {
         let message = self.messages.get(index);
-        let is_dispatched = self.deliveries.get(index).is_some_and(|delivery| delivery.claims > 0);
-        let goes_on = matches!(message.state, MessageState::Scheduled | MessageState::Claimed);
-        let last = message.attempts.last().filter(|last| last.state == MessageState::Failed);
-        last.filter(|_| is_dispatched && goes_on).map(|last| last.channel)
+        let delivery = self.deliveries.get(index).filter(|delivery| delivery.claims > 0)?;
+        let (before, since) = match message.state {
+            MessageState::Scheduled | MessageState::Claimed => (message.attempts.last()?, i64::MIN),
+            MessageState::Sent => (message.attempts.iter().nth_back(1)?, delivery.sent_at?),
+            _ => return None,
+        };
+        (before.state == MessageState::Failed && before.at > since).then_some(before.channel)
     }
 
     /// What an event says of a message's success.

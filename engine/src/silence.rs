@@ -70,10 +70,11 @@ impl Shard {
     /// with `stops` nothing is known but that, which also says so of one that failed.
     pub(crate) fn hear_of(&mut self, index: u32, channel: Option<Channel>, stops: bool) {
         let message = self.messages.get(index);
-        let told = self.given_up(index, channel);
-        if stops && told.is_none() && channel.is_some_and(|channel| channel != message.channel) {
+        let named = self.given_up(index, channel);
+        if stops && named.is_none() && channel.is_some_and(|channel| channel != message.channel) {
             return;
         }
+        let told = named.or_else(|| self.given_up(index, None));
         let waits = matches!(message.state, MessageState::Scheduled | MessageState::Claimed);
         let was_made = self.was_made(index);
         self.lift_limit(index);

@@ -59,7 +59,7 @@ def test_what_is_due_is_claimed_once_started_and_sent() -> None:
     sent = Sent()
     (claimed,) = sent.claim()
     assert claimed._replace(message_id="") == (
-        *("", 1, 0, 0, "email", "ana", "c", "ana@example.com"),
+        *("", 1, 0, False, 0, "email", "ana", "c", "ana@example.com"),
         *(b'{"text":"Hello"}', NOW),
     )
     assert sent.claim() == []

@@ -161,6 +161,6 @@ def test_what_names_no_message_is_ignored(message_id: str | None) -> None:
 
 def test_events_name_the_channel_of_the_attempt_that_they_are_about() -> None:
     assert [event.channel for event in sendgrid(ONE)] == ["email"]
-    for to, channel in (("+15550001", "sms"), ("whatsapp:+15550001", "whatsapp"), (None, "sms")):
+    for to, channel in (("+15550001", "sms"), ("whatsapp:+15550001", "whatsapp"), (None, None)):
         form = {"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": "21610"} | ({"To": to} if to else {})
         assert [event.channel for event in twilio_events(form, "m-1").events] == [channel] * 2

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from engine import orchestrator
 from engine.config import load_settings
 from engine.delivery import Claimed
-from tests.engine.sent import NOBODY, NOW, Sent
+from engine.errors import ShardUnavailable
+from tests.engine.sent import LASTS, NOBODY, NOW, ROOM, Sent
 from tests.reference_rules import DAY, HOUR, MINUTE, rfc
 
 WITHIN = {"delivery": {"email": {"success_within_hours": 2}}}
@@ -449,15 +449,80 @@ def test_a_dry_run_that_would_drop_what_waits_drops_nothing() -> None:
     assert sent.disk.written.sequence == sequence
 
 
-def test_one_call_asks_the_ledger_so_often_and_the_next_asks_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orchestrator, "QUESTIONS_MAX", 1)
+def test_a_call_asks_the_ledger_so_often_of_silences_and_of_what_is_due_and_the_next_asks_on() -> None:
+    rules = {"costs": COSTS, "channels": ORDER, "budget": {"daily": "3.00"}}
     sent = sent_at(budget={"daily": "3.00"})
-    sent.engine.put_campaign(
-        {"id": "d", "urgency": "high", "costs": COSTS, "channels": ORDER, "budget": {"daily": "3.00"}}
-    )
-    eva = {"id": "eva", "contacts": {"email": "eva@example.com", "sms": "+15550002"}}
-    sent.engine.send({"campaign_id": "d", "recipient": eva}, sent.now)
-    assert sent.report(the_claim(sent), "accepted")
+    people = {name: {"id": name, "contacts": {"email": f"{name}@example.com", "sms": "+15550002"}} for name in "de"}
+    for name, person in people.items():
+        sent.engine.put_campaign({"id": name, "urgency": "high", **rules})
+        sent.engine.send({"campaign_id": name, "recipient": person}, sent.now)
+    claims = {claimed.recipient_id: claimed for claimed in sent.claim()}
+    assert sent.report(claims["d"], "accepted")
+    assert sent.report(claims["e"], "later", later=sent.now + DAY)
     sent.now += DAY
-    assert [claimed.recipient_id for claimed in sent.claim()] == ["ana"]
-    assert [claimed.recipient_id for claimed in sent.claim()] == ["eva"]
+    (shard,) = sent.engine.shards
+
+    claimed = [
+        [found.recipient_id for found in shard.claim(ROOM, sent.now, sent.now + LASTS, NOBODY, questions_max)]
+        for questions_max in (1, 0, 1)
+    ]
+    assert claimed == [["ana"], ["e"], ["d"]]  # of e it was asked first, too: what was put off goes with the next call
+
+
+def test_bad_news_of_the_next_attempt_that_comes_twice_is_not_of_the_one_before() -> None:
+    """It names no channel; what a provider took would be free to go again."""
+    sent = sent_at()
+    sent.now += 2 * HOUR
+    fails(sent)
+    happen(sent, "bounced")
+    assert (sent.message["state"], sent.message["channel"], the_same_again(sent)) == ("sent", "email", "duplicate")
+    shown = sent.engine.recipient("ana", sent.now)
+    assert shown is not None
+    assert [stop["channel"] for stop in shown["suppressions"]] == ["sms"]
+    happen(sent, "bounced", "email")
+    assert sent.message["state"] == "failed"
+
+
+@pytest.mark.parametrize("channel", [None, "email", "sms", "instagram"])
+def test_success_while_the_next_attempt_waits_is_of_what_was_given_up_whatever_it_names(channel: str | None) -> None:
+    sent = sent_at(EVENING)
+    sent.now += 2 * HOUR
+    assert sent.claim() == []
+    happen(sent, "delivered", channel)
+    assert (sent.message["state"], sent.message["channel"], used_today(sent)) == ("delivered", "email", 1)
+    assert money_of(sent) == ("1.00", "1.00")
+
+
+def test_a_stop_holds_where_the_ledger_does_not_say_what_else_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that refuses a number says that the message failed, and then that the number is stopped."""
+    sent = Sent(channel=None, costs=COSTS, channels=ORDER, budget={"daily": "3.00"})
+    assert sent.report(the_claim(sent), "accepted")
+    sent.engine.recall(0, "c")
+    events = [{"id": kind, "type": kind, "message_id": sent.message_id} for kind in ("failed", "unsubscribed")]
+    events = [event | {"channel": "email"} for event in events]
+    with sent.without_ledger(monkeypatch), pytest.raises(ShardUnavailable):
+        sent.engine.events({"events": events}, sent.now)
+    shown = sent.engine.recipient("ana", sent.now)
+    assert shown is not None
+    assert [stop["channel"] for stop in shown["suppressions"]] == ["email"]
+    answered = sent.engine.events({"events": events}, sent.now)["results"]
+    assert [answer["status"] for answer in answered] == ["applied", "seen"]
+
+
+def test_who_is_erased_while_the_next_attempt_is_claimed_had_the_one_before() -> None:
+    sent = sent_at()
+    sent.now += 2 * HOUR
+    claimed = the_claim(sent)
+    assert sent.engine.erase("ana", sent.now)
+    hashes = sent.engine.state_hashes()
+    sent.crash()
+    assert sent.engine.state_hashes() == hashes
+    assert not sent.start(claimed)
+    sent.now += LASTS
+    assert sent.claim() == []
+    status = sent.engine.status("c", sent.now)
+    assert {state: count for state, count in status["messages"].items() if count} == {"sent": 1}
+    assert money_of(sent) == ("1.00", "1.00")
+    hashes = sent.engine.state_hashes()
+    sent.crash()
+    assert sent.engine.state_hashes() == hashes

@@ -58,15 +58,15 @@ MUTANTS = (
     Mutant(
         "dispatch: caps count when it was scheduled",
         FILE,
-        "history.insert(Entry { at: now, message: index, key, channel, counted });",
-        "history.insert(Entry { at: self.messages.get(index).scheduled_at, message: index, key, channel, counted });",
+        ".instant(index, now, counted)",
+        ".instant(index, self.messages.get(index).scheduled_at, counted)",
         DISPATCH,
     ),
     Mutant(
         "dispatch: who refuses meanwhile gets it all the same",
         FILE,
-        "            if refused {\n",
-        "            if refused && now == i64::MIN {\n",
+        "if refused || is_erased {",
+        "if is_erased {",
         DISPATCH,
     ),
     Mutant(

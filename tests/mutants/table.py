@@ -69,8 +69,8 @@ MUTANTS = (
     Mutant(
         "transactional messages are counted",
         "engine/src/shard.rs",
-        "let counted = !rules.transactional;",
-        "let counted = true;",
+        "message.scheduled_at, !rules.transactional)",
+        "message.scheduled_at, true)",
         (CAPS,),
     ),
     Mutant(

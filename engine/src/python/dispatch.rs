@@ -13,7 +13,7 @@ use crate::words::DeliveryOutcome;
 
 /// See `_core.pyi`.
 pub(super) type ClaimedOutput<'py> =
-    (String, u32, u32, u32, u8, String, String, String, Option<Bound<'py, PyBytes>>, i64);
+    (String, u32, u32, bool, u32, u8, String, String, String, Option<Bound<'py, PyBytes>>, i64);
 
 /// Id, kind, message id, channel, value, instant.
 pub(super) type EventInput = (String, u8, String, Option<u8>, Option<i64>, i64);
@@ -30,6 +30,7 @@ pub(super) fn claimed_tuple<'py>(py: Python<'py>, shard: &Shard, index: u32) -> 
         message_text(shard.messages.number(index, slot_of(recipient.hash))),
         shard.deliveries.get(index).map_or(0, |delivery| delivery.claims),
         shard.deliveries.get(index).map_or(0, |delivery| delivery.tries),
+        shard.deliveries.get(index).is_some_and(|delivery| delivery.repeats),
         (message.attempts.len() - usize::from(message.may_be_out())) as u32,
         message.channel as u8,
         recipient.id.to_string(),
