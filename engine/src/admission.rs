@@ -96,8 +96,13 @@ pub struct Admission {
 pub type QuietHours = (u16, u16);
 
 impl Shard {
-    /// Steps 0 and the candidates of step 2, for every recipient of a part.
-    pub fn admit(&mut self, part: &Part, default_quiet: QuietHours) -> Result<Admission, UnknownCampaign> {
+    /// Steps 0 and the candidates of step 2, for every recipient of a part; `segments` are those of a short message.
+    pub fn admit(
+        &mut self,
+        part: &Part,
+        segments: u8,
+        default_quiet: QuietHours,
+    ) -> Result<Admission, UnknownCampaign> {
         let campaign = self.find_campaign(&part.header.campaign_id)?;
         let now = self.advance(part.header.now);
         let rules = &self.campaigns[campaign as usize].rules;
@@ -115,7 +120,7 @@ impl Shard {
             key: self.keys.find(&key_text),
             key_text,
             content: (!part.header.content.is_empty()).then(|| part.header.content.as_slice().into()),
-            segments: 1,
+            segments,
             urgency: part.header.urgency,
             send_at: part.header.send_at,
             mode,
