@@ -19,7 +19,7 @@ use crate::words::{CHANNEL_COUNT, ChannelMask, Reason, Urgency};
 /// Not among the preferred channels.
 pub const NOT_PREFERRED: u8 = u8::MAX;
 
-/// What the kernels read: one row a recipient.
+/// What the kernels read: one row a recipient, and the costs.
 #[derive(Debug, Default)]
 pub struct Features {
     /// Candidate channels of step 2; 0 where steps 0 or 1 cannot pass.
@@ -40,6 +40,8 @@ pub struct Features {
     /// Rows of CHANNEL_COUNT: the recipient's own messages delivered and engaged, decayed to now.
     pub delivered: Vec<f64>,
     pub engaged: Vec<f64>,
+    /// What a message of this part costs on each channel.
+    pub costs: Vec<i64>,
 }
 
 /// Name and numpy type of each column of [`Features`], in order.
@@ -56,6 +58,7 @@ pub const FEATURE_LAYOUT: &[(&str, &str)] = &[
     ("counts_row", "uint32"),
     ("delivered", "float64"),
     ("engaged", "float64"),
+    ("costs", "int64"),
 ];
 
 /// A row on its way to a decision.
@@ -128,7 +131,7 @@ impl Shard {
             explain: part.header.explain,
             obstacles: Vec::new(),
             traces: Vec::new(),
-            features: Features::with_capacity(count),
+            features: Features::with_capacity(count, rules.costs_of(segments)),
             answer: Answer::with_capacity(count),
         };
         for row in 0..count {
@@ -159,7 +162,7 @@ impl Features {
         (self.quiet_start[row] as u16, self.quiet_end[row] as u16)
     }
 
-    fn with_capacity(rows: usize) -> Self {
+    fn with_capacity(rows: usize, costs: Vec<i64>) -> Self {
         Features {
             candidates: Vec::with_capacity(rows),
             customer_type: Vec::with_capacity(rows),
@@ -173,6 +176,7 @@ impl Features {
             counts_row: Vec::with_capacity(rows),
             delivered: vec![0.0; CHANNEL_COUNT],
             engaged: vec![0.0; CHANNEL_COUNT],
+            costs,
         }
     }
 
