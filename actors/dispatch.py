@@ -226,8 +226,7 @@ class Dispatch:
                 self.outcomes[claimed.channel, type(outcome).__name__.lower()] += 1
                 is_made_again = lane.adapter.deduplicates and claimed.tries + 1 < TRIES_MAX
                 if not (isinstance(outcome, Unknown) and is_made_again):
-                    now = await _answered(self._shards.now) if isinstance(outcome, Later) else 0
-                    report = _report(claimed, outcome, now)
+                    report = await self._report(claimed, outcome)
                     await _answered(lambda: self._reports[shard].ask(report))
         except Exception as error:
             logger.error("what became of message %s is not known: %s", claimed.message_id, _told(error))
@@ -255,6 +254,19 @@ class Dispatch:
             fault = "no answer in time" if isinstance(error, TimeoutError) else f"a fault: {type(error).__name__}"
             logger.error("an attempt of message %s failed: %s", claimed.message_id, _told(error))
             return Unknown(fault) if is_started else Later(fault)
+
+    async def _report(self, claimed: Claimed, outcome: Outcome) -> Report:
+        match outcome:
+            case Accepted(provider_id):
+                return claimed.report("accepted", provider_id=provider_id)
+            case Rejected(detail):
+                return claimed.report("rejected", detail=detail)
+            case Unknown(detail):
+                return claimed.report("unknown", detail=detail)
+            case Later(detail, after_s):
+                wait_s = min(FIRST_WAIT_S << min(claimed.tries, 10), WAIT_MAX_S) if after_s is None else after_s
+                now = await _answered(self._shards.now)
+                return claimed.report("later", later=now + max(1, round(wait_s)), detail=detail)
 
     async def _delivery(self, claimed: Claimed, version: int) -> Delivery:
         content, unsubscribe_url = await self._speech.of(claimed, version)
@@ -306,20 +318,6 @@ def _given_up(outcome: Outcome, claimed: Claimed) -> Outcome:
         detail = f"{outcome.detail}; given up after {claimed.tries + 1} tries"
         return Unknown(detail) if claimed.repeats else Rejected(detail)
     return outcome
-
-
-def _report(claimed: Claimed, outcome: Outcome, now: int) -> Report:
-    """`now` is asked for by one that is put off only."""
-    match outcome:
-        case Accepted(provider_id):
-            return claimed.report("accepted", provider_id=provider_id)
-        case Rejected(detail):
-            return claimed.report("rejected", detail=detail)
-        case Unknown(detail):
-            return claimed.report("unknown", detail=detail)
-        case Later(detail, after_s):
-            wait_s = min(FIRST_WAIT_S << min(claimed.tries, 10), WAIT_MAX_S) if after_s is None else after_s
-            return claimed.report("later", later=now + max(1, round(wait_s)), detail=detail)
 
 
 def _told(error: Exception) -> str:

@@ -110,7 +110,7 @@ class ChannelSelector:
             self._urgency[urgency],
             figures.hour_weights,
             rules.tiers,
-            rules.cost_column,
+            features.costs,
             ranking.order,
             ranking.values,
         )

@@ -38,6 +38,8 @@ class Features(NamedTuple):
     """[m, 7], messages of the recipient's that were delivered, decayed to now; m is 1 more than who has any."""
     engaged: npt.NDArray[np.float64]
     """[m, 7], the same of those answered. May exceed what was delivered: it may be younger."""
+    costs: npt.NDArray[np.int64]
+    """[7], micro-units that a message to them costs; an SMS, all its segments."""
 
     @classmethod
     def of(cls, admission: Admission) -> Features:

@@ -52,7 +52,7 @@ def explanations(
 
     `elsewhere` is None where the ledger did not answer.
     """
-    remaining = Remaining(rules, elsewhere)
+    remaining = Remaining(rules, features.costs.tolist(), elsewhere)
     texts = [
         msgspec.json.encode(
             _Row(admission, features, rules, figures, selector, row, trace, remaining).explanation()
@@ -144,7 +144,7 @@ class _Row:
             "factors": factors,
             "score": sum(weight * factors[factor] for factor, weight in self.weights.items()),
             "boost": self.boosts[name],
-            "cost": format_amount(self.rules.costs[code]),
+            "cost": format_amount(self.remaining.costs[code]),
             "scheduled_at": _instant(traced and traced["at"]),
             "deferred_from": _instant(traced["planned_at"] if traced and deferred else None),
         }
@@ -204,7 +204,7 @@ class _Row:
         budget = self.budget
         read = {
             name: {
-                "cost": format_amount(self.rules.costs[traced["channel"]]),
+                "cost": format_amount(self.remaining.costs[traced["channel"]]),
                 "left": {limit: _amount(left) for limit, left in self.remaining.money(traced).items()},
                 "fits": self.remaining.fits(traced),
             }

@@ -112,7 +112,7 @@ class Orchestrator:
 
     def _prepare(self, part: bytes, segments: int) -> Preparation:
         admission = self._deduplicator.admit(part, segments)
-        rules = self._rules[admission.campaign_id].of_segments(segments)
+        rules = self._rules[admission.campaign_id]
         figures = self._figures.of(rules.id)
         features = Features.of(admission)
         times = self._send_time_scheduler.plan(admission, features, rules, figures)

@@ -7,7 +7,7 @@ so much, since others may yet give back some of what they hold. Where the ledger
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from engine._core import CHANNELS
@@ -37,9 +37,10 @@ class ChannelTrace(TypedDict):
 
 
 class Remaining:
-    """Of one campaign. `elsewhere` is None where the ledger did not answer."""
+    """Of one campaign. `costs` are a message's, by channel; `elsewhere` is None where the ledger did not answer."""
 
-    def __init__(self, rules: Rules, elsewhere: Elsewhere | None) -> None:
+    def __init__(self, rules: Rules, costs: Sequence[int], elsewhere: Elsewhere | None) -> None:
+        self.costs = costs
         self._rules = rules
         self._budget = rules.campaign.budget or Budget()
         self._elsewhere = elsewhere
@@ -62,7 +63,7 @@ class Remaining:
 
     def fits(self, traced: ChannelTrace) -> dict[str, bool | None]:
         """Whether the channel's cost fits each budget that limits it, as the walk saw it; None: nobody asked."""
-        cost = self._rules.costs[traced["channel"]]
+        cost = self.costs[traced["channel"]]
         return {
             name: True if cost == 0 else None if left is None else cost <= left
             for name, left in self.money(traced).items()

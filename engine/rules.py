@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,6 @@ import numpy.typing as npt
 from engine._core import URGENCIES
 from engine.config import Settings, channel_gaps
 from engine.model import CHANNEL_NAMES, Campaign, Channel, Window
-from engine.money import AMOUNT_MAX
 from kernels import NONE, ZONE_INDEX
 
 __all__ = ["UNLISTED_TIER", "Rules", "rules_of"]
@@ -34,6 +33,7 @@ class Rules:
     ends_at: int | None
     channels: int
     costs: list[int]
+    """An SMS costs this for each of its segments; see `Features.costs`."""
     daily_cap: int
     weekly_cap: int
     lookback_s: int
@@ -56,17 +56,6 @@ class Rules:
     campaign: Campaign
     """As the user put it, for explanations."""
     tiers: npt.NDArray[np.int64] = field(compare=False)
-    cost_column: npt.NDArray[np.int64] = field(compare=False)
-
-    def of_segments(self, segments: int) -> Rules:
-        """The same, where an SMS has so many segments and costs each."""
-        if segments == 1:
-            return self
-        costs = [
-            min(cost * segments, AMOUNT_MAX) if name == "sms" else cost
-            for name, cost in zip(CHANNEL_NAMES, self.costs, strict=True)
-        ]
-        return replace(self, costs=costs, cost_column=np.array(costs, dtype=np.int64))
 
     @property
     def period(self) -> tuple[int, int]:
@@ -79,7 +68,6 @@ class Rules:
 
 def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
     """Compiles a campaign."""
-    costs = [int(campaign.costs[name]) for name in CHANNEL_NAMES]
     priority = campaign.channels.priority
     budget = campaign.budget
     return Rules(
@@ -89,7 +77,7 @@ def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
         starts_at=campaign.starts_at,
         ends_at=campaign.ends_at,
         channels=channel_mask(campaign.channels.allowed),
-        costs=costs,
+        costs=[int(campaign.costs[name]) for name in CHANNEL_NAMES],
         daily_cap=campaign.limits.daily_cap,
         weekly_cap=campaign.limits.weekly_cap,
         lookback_s=campaign.limits.lookback_hours * 3600,
@@ -108,7 +96,6 @@ def rules_of(campaign: Campaign, paused: bool, settings: Settings) -> Rules:
         urgency=URGENCIES.index(campaign.urgency),
         campaign=campaign,
         tiers=np.array([priority.get(name, UNLISTED_TIER) for name in CHANNEL_NAMES], dtype=np.int64),
-        cost_column=np.array(costs, dtype=np.int64),
     )
 
 

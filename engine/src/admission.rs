@@ -19,7 +19,7 @@ use crate::words::{CHANNEL_COUNT, ChannelMask, Reason, Urgency};
 /// Not among the preferred channels.
 pub const NOT_PREFERRED: u8 = u8::MAX;
 
-/// What the kernels read: one row a recipient.
+/// What the kernels read: one row a recipient, and the costs.
 #[derive(Debug, Default)]
 pub struct Features {
     /// Candidate channels of step 2; 0 where steps 0 or 1 cannot pass.
@@ -40,6 +40,8 @@ pub struct Features {
     /// Rows of CHANNEL_COUNT: the recipient's own messages delivered and engaged, decayed to now.
     pub delivered: Vec<f64>,
     pub engaged: Vec<f64>,
+    /// What a message of this part costs on each channel.
+    pub costs: Vec<i64>,
 }
 
 /// Name and numpy type of each column of [`Features`], in order.
@@ -56,6 +58,7 @@ pub const FEATURE_LAYOUT: &[(&str, &str)] = &[
     ("counts_row", "uint32"),
     ("delivered", "float64"),
     ("engaged", "float64"),
+    ("costs", "int64"),
 ];
 
 /// A row on its way to a decision.
@@ -96,8 +99,13 @@ pub struct Admission {
 pub type QuietHours = (u16, u16);
 
 impl Shard {
-    /// Steps 0 and the candidates of step 2, for every recipient of a part.
-    pub fn admit(&mut self, part: &Part, default_quiet: QuietHours) -> Result<Admission, UnknownCampaign> {
+    /// Steps 0 and the candidates of step 2, for every recipient of a part; `segments` are those of a short message.
+    pub fn admit(
+        &mut self,
+        part: &Part,
+        segments: u8,
+        default_quiet: QuietHours,
+    ) -> Result<Admission, UnknownCampaign> {
         let campaign = self.find_campaign(&part.header.campaign_id)?;
         let now = self.advance(part.header.now);
         let rules = &self.campaigns[campaign as usize].rules;
@@ -115,7 +123,7 @@ impl Shard {
             key: self.keys.find(&key_text),
             key_text,
             content: (!part.header.content.is_empty()).then(|| part.header.content.as_slice().into()),
-            segments: 1,
+            segments,
             urgency: part.header.urgency,
             send_at: part.header.send_at,
             mode,
@@ -123,7 +131,7 @@ impl Shard {
             explain: part.header.explain,
             obstacles: Vec::new(),
             traces: Vec::new(),
-            features: Features::with_capacity(count),
+            features: Features::with_capacity(count, rules.costs_of(segments)),
             answer: Answer::with_capacity(count),
         };
         for row in 0..count {
@@ -154,7 +162,7 @@ impl Features {
         (self.quiet_start[row] as u16, self.quiet_end[row] as u16)
     }
 
-    fn with_capacity(rows: usize) -> Self {
+    fn with_capacity(rows: usize, costs: Vec<i64>) -> Self {
         Features {
             candidates: Vec::with_capacity(rows),
             customer_type: Vec::with_capacity(rows),
@@ -168,6 +176,7 @@ impl Features {
             counts_row: Vec::with_capacity(rows),
             delivered: vec![0.0; CHANNEL_COUNT],
             engaged: vec![0.0; CHANNEL_COUNT],
+            costs,
         }
     }
 

@@ -56,6 +56,11 @@ impl Rules {
             _ => cost,
         }
     }
+
+    /// The same, channel by channel.
+    pub fn costs_of(&self, segments: u8) -> Vec<i64> {
+        Channel::ALL.iter().map(|channel| self.cost(*channel, segments)).collect()
+    }
 }
 
 /// Which amounts of a campaign have a limit.

@@ -260,9 +260,9 @@ MUTANTS = (
     ),
     Mutant(
         "segments: channels are compared by what one of them costs",
-        "engine/orchestrator.py",
-        "self._rules[admission.campaign_id].of_segments(segments)",
-        "self._rules[admission.campaign_id]",
+        "engine/src/admission.rs",
+        "rules.costs_of(segments)",
+        "rules.costs_of(1)",
         SEGMENTS,
     ),
     Mutant(

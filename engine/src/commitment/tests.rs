@@ -82,7 +82,7 @@ pub(crate) fn reasons(admission: &Admission) -> Vec<Option<Reason>> {
 #[test]
 fn a_recipient_is_decided_twice_in_order() {
     let mut shard = shard(Limited::default());
-    let mut admission = shard.admit(&part(&["c-1", "c-1", "c-2"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1", "c-1", "c-2"]), 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(3).plan()), None);
     assert_eq!(reasons(&admission), [None, Some(Reason::Duplicate), None]);
     assert_eq!(admission.answer.channel, [1, NO_CHANNEL, 1]);
@@ -96,7 +96,7 @@ fn a_recipient_is_decided_twice_in_order() {
 fn the_walk_stops_for_the_ledger_and_goes_on_where_it_stopped() {
     let limited = Limited { total: true, ..Limited::default() };
     let mut shard = shard(limited);
-    let mut admission = shard.admit(&part(&["c-1", "c-2", "c-3"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1", "c-2", "c-3"]), 1, (0, 0)).unwrap();
     let columns = Columns::of(3);
     let needs = shard.commit(&mut admission, &columns.plan());
     assert_eq!(needs.map(|needs| needs.0.into_iter().collect::<Vec<_>>()), Some(vec![(Bucket::Total, 15)]));
@@ -111,7 +111,7 @@ fn the_walk_stops_for_the_ledger_and_goes_on_where_it_stopped() {
 fn a_channel_that_is_passed_over_is_asked_for_again() {
     let limited = Limited { channels: 0b11, ..Limited::default() };
     let mut shard = shard(limited);
-    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1"]), 1, (0, 0)).unwrap();
     let columns = Columns::of(1);
     assert!(shard.commit(&mut admission, &columns.plan()).is_some());
     shard.campaigns[0].balances.grant([(Bucket::Channel(1), 0, true, 0)].into_iter());
@@ -122,7 +122,7 @@ fn a_channel_that_is_passed_over_is_asked_for_again() {
 #[test]
 fn what_the_ledger_cannot_say_is_unavailable_and_changes_nothing() {
     let mut shard = shard(Limited { daily_messages: true, ..Limited::default() });
-    let mut admission = shard.admit(&part(&["c-1", "c-2"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1", "c-2"]), 1, (0, 0)).unwrap();
     assert!(shard.commit(&mut admission, &Columns::of(2).plan()).is_some());
     shard.abandon(&mut admission);
     assert_eq!(admission.answer.status, [Status::Unavailable as u8; 2]);
@@ -134,13 +134,13 @@ fn opting_out_cancels_what_waits_and_frees_its_place() {
     let mut shard = shard(Limited { total: true, ..Limited::default() });
     let part = part(&["c-1"]);
     let columns = Columns::of(1);
-    let mut admission = shard.admit(&part, (0, 0)).unwrap();
+    let mut admission = shard.admit(&part, 1, (0, 0)).unwrap();
     shard.campaigns[0].balances.grant([(Bucket::Total, 5, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     let mut opting_out = part.clone();
     opting_out.recipients.columns.given[0] = given::PREFERENCES;
     opting_out.recipients.columns.opt_out[0] = Channel::Sms.bit();
-    let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
+    let mut admission = shard.admit(&opting_out, 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     assert_eq!(admission.answer.channel, [Channel::Email as u8]);
     let tally = &shard.campaigns[0].tally;
@@ -154,7 +154,7 @@ fn whatever_ends_a_message_before_anybody_got_it_frees_all_it_took() {
         let mut shard = shard(Limited { total: true, daily: true, daily_messages: true, ..Limited::default() });
         let day = Columns::of(1).days[0];
         let decide = |shard: &mut Shard| {
-            let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+            let mut admission = shard.admit(&part(&["c-1"]), 1, (0, 0)).unwrap();
             assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
             admission.answer.status[0]
         };
@@ -175,7 +175,7 @@ fn a_key_is_remembered_only_once_a_message_has_it() {
     let mut blocked = part(&["c-1"]);
     blocked.header.dedup_key = Some("other".into());
     blocked.header.channels = 0b100;
-    let mut admission = shard.admit(&blocked, (0, 0)).unwrap();
+    let mut admission = shard.admit(&blocked, 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
     assert_eq!(reasons(&admission), [Some(Reason::NoViableChannel)]);
     assert_eq!(shard.keys.find("other"), None);
@@ -185,7 +185,7 @@ fn a_key_is_remembered_only_once_a_message_has_it() {
 fn money_that_comes_back_is_told_once_and_other_rules_keep_what_was_spent() {
     let limited = Limited { total: true, ..Limited::default() };
     let mut shard = shard(limited);
-    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1"]), 1, (0, 0)).unwrap();
     shard.campaigns[0].balances.grant([(Bucket::Total, 5, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
     let rules = shard.campaigns[0].rules.clone();
@@ -200,7 +200,7 @@ fn money_that_comes_back_is_told_once_and_other_rules_keep_what_was_spent() {
 #[test]
 fn a_day_without_a_message_left_blocks_even_where_another_channel_has_another_day() {
     let mut shard = shard(Limited { daily_messages: true, ..Limited::default() });
-    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1"]), 1, (0, 0)).unwrap();
     let mut columns = Columns::of(1);
     columns.days[Channel::Email as usize] += 1;
     shard.campaigns[0].balances.grant([(Bucket::DayMessages(20_833), 0, true, 0)].into_iter());
@@ -213,14 +213,14 @@ fn a_day_without_a_message_left_blocks_even_where_another_channel_has_another_da
 fn rows_that_are_given_up_keep_what_they_opted_out_of_and_its_effect() {
     let mut shard = shard(Limited { total: true, ..Limited::default() });
     let columns = Columns::of(1);
-    let mut admission = shard.admit(&part(&["c-1"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["c-1"]), 1, (0, 0)).unwrap();
     shard.campaigns[0].balances.grant([(Bucket::Total, 5, true, 0)].into_iter());
     assert_eq!(shard.commit(&mut admission, &columns.plan()), None);
     let mut opting_out = part(&["c-2", "c-1"]);
     opting_out.recipients.columns.given[1] |= given::PREFERENCES;
     opting_out.recipients.columns.opt_out[1] = Channel::Sms.bit();
     shard.campaigns[0].balances.release(true);
-    let mut admission = shard.admit(&opting_out, (0, 0)).unwrap();
+    let mut admission = shard.admit(&opting_out, 1, (0, 0)).unwrap();
     assert!(shard.commit(&mut admission, &Columns::of(2).plan()).is_some());
     shard.abandon(&mut admission);
     assert_eq!(shard.campaigns[0].tally.messages[MessageState::Cancelled as usize], 1);

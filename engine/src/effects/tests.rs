@@ -46,7 +46,7 @@ fn watched() -> Shard {
 fn decide(shard: &mut Shard, ids: &[&str], content: &[u8]) {
     let mut part = part(ids);
     part.header.content = content.to_vec();
-    let mut admission = shard.admit(&part, (0, 0)).unwrap();
+    let mut admission = shard.admit(&part, 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(ids.len()).plan()), None);
 }
 

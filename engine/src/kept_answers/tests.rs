@@ -182,7 +182,7 @@ fn nothing_of_an_erased_person_can_be_read_in_the_state() {
     let mut part = part(&[id, "bo"]);
     part.header.dedup_key = Some("offer for Ana Speaking".into());
     part.header.content = br#"{"dear":"Ana Speaking"}"#.to_vec();
-    let mut admission = shard.admit(&part, (0, 0)).expect("the campaign is there");
+    let mut admission = shard.admit(&part, 1, (0, 0)).expect("the campaign is there");
     for recipient in [0, 1] {
         let key = shard.keys.number_again(admission.key, &admission.key_text);
         admission.key = Some(key);

@@ -72,6 +72,7 @@ impl Admission {
                 PyArray1::from_slice(py, &features.counts_row).into_any(),
                 counts(&features.delivered)?.into_any(),
                 counts(&features.engaged)?.into_any(),
+                PyArray1::from_slice(py, &features.costs).into_any(),
             ],
         )
     }

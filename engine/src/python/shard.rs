@@ -101,8 +101,7 @@ impl Shard {
         if part.header.dry_run != self.inner.rehearses() {
             return Err(PyValueError::new_err("a dry run is rehearsed, and nothing else"));
         }
-        let mut inner = py.detach(|| self.inner.admit(&part, self.default_quiet))?;
-        inner.segments = segments;
+        let inner = py.detach(|| self.inner.admit(&part, segments, self.default_quiet))?;
         Ok(Admission { inner, campaign_id: part.header.campaign_id, dedup_key: part.header.dedup_key })
     }
 

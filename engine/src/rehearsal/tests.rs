@@ -16,7 +16,7 @@ fn with_history(limited: Limited) -> Shard {
     shard.suppress("gone", stop, 0);
     assert!(shard.erase("gone", 0));
     shard.campaigns[0].balances.grant([(Bucket::Total, 100, false, 0)].into_iter());
-    let mut admission = shard.admit(&part(&["known"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["known"]), 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(1).plan()), None);
     shard
 }
@@ -33,7 +33,7 @@ fn eventful() -> Part {
 
 fn rehearse(shard: &mut Shard, part: &Part, taken: &Amounts) -> (Admission, Option<Amounts>) {
     shard.begin_rehearsal();
-    let mut admission = shard.admit(part, (0, 0)).unwrap();
+    let mut admission = shard.admit(part, 1, (0, 0)).unwrap();
     shard.lay_out(admission.campaign, taken);
     let rest = shard.commit(&mut admission, &Columns::of(part.recipients.len()).plan());
     let needs = rest.map(|rest| shard.rehearsal_needs(admission.campaign, rest.0));
@@ -56,7 +56,7 @@ fn everything_is_put_back_and_decided_as_it_is_for_real() {
     );
     assert!(shard.freed.is_empty());
     assert_eq!((shard.roster.find("new", hash_of("new")), shard.keys.find("other")), (None, None));
-    let mut admission = shard.admit(&eventful(), (0, 0)).unwrap();
+    let mut admission = shard.admit(&eventful(), 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(5).plan()), None);
     assert_eq!(admission.answer, rehearsed.answer);
     assert_eq!(reasons(&admission)[3], Some(Reason::Duplicate));

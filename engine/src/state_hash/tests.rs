@@ -13,7 +13,7 @@ const PER_MINUTE: Limited =
 /// A shard on which two people have a message each.
 fn with_messages() -> (Shard, Vec<u64>) {
     let mut shard = shard(Limited::default());
-    let mut admission = shard.admit(&part(&["ana", "bo"]), (0, 0)).unwrap();
+    let mut admission = shard.admit(&part(&["ana", "bo"]), 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(2).plan()), None);
     (shard, admission.answer.message_id)
 }
