@@ -12,6 +12,8 @@ from bench.connection import Connection
 from bench.server import Server
 
 IN_FLIGHT = 4
+"""Two cores are full with them, the product's and the echo's; with more each only waits longer, and the echo gains a
+twentieth (docs/performance.md, Growth)."""
 
 
 class Sent(NamedTuple):
