@@ -161,6 +161,20 @@ async def test_later_is_tried_again_when_its_time_comes_and_given_up_in_the_end(
     assert detail == f"busy; given up after {TRIES_MAX} tries"
 
 
+async def test_what_may_have_been_taken_is_unknown_where_it_is_put_off_for_good() -> None:
+    """It is not called rejected: the next channel would go, too."""
+    system, provider = InProcess(1), Provider(deduplicates=True)
+    system.put_campaign("c", **NOW_GOES)
+    (message,) = system.send(1, channels=["email", "sms"])
+    provider.answers = lambda delivery: Unknown("lost") if len(provider.taken) == 1 else Later("busy", after_s=1)
+    async with dispatching(system, email=provider) as dispatch:
+        for tries in range(1, TRIES_MAX + 1):
+            await until(lambda tries=tries: len(provider.taken) == tries and not dispatch.under_way()["email"])
+            system.time += system.settings.delivery.claim_timeout_ms // 1000
+        await until(lambda: system.state(message) == "unknown")
+    assert dispatch.outcomes == {("email", "unknown"): 2, ("email", "later"): TRIES_MAX - 2}
+
+
 async def test_a_definite_no_takes_the_next_channel() -> None:
     system, email, sms = InProcess(2), Provider(), Provider()
     system.put_campaign("c", channels={"allowed": ["email", "sms"], "priority": {"email": 1}}, **NOW_GOES)
