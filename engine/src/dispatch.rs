@@ -335,7 +335,7 @@ impl Shard {
         let message = self.messages.get(index);
         let recipient = self.roster.get(message.recipient);
         let allowed = self.campaigns[message.campaign as usize].rules.channels;
-        recipient.reachable(now) & allowed & message.channel.bit() != 0
+        !recipient.stopped(now) && recipient.reachable(now) & allowed & message.channel.bit() != 0
     }
 
     /// A claim is nothing: the message waits as before, unless the person has come to refuse it meanwhile, or was

@@ -49,7 +49,7 @@ impl Shard {
         let message = self.messages.get(index);
         let campaign = &self.campaigns[message.campaign as usize];
         let (rules, recipient) = (&campaign.rules, self.roster.get(message.recipient));
-        if rules.ends_at.is_some_and(|ends_at| ends_at <= now) {
+        if recipient.stopped(now) || rules.ends_at.is_some_and(|ends_at| ends_at <= now) {
             return Next::Failed;
         }
         let mut history = recipient.history.clone();

@@ -204,11 +204,8 @@ impl Recipient {
         self.stopped(now) || self.profile.opt_out & channel.bit() != 0 || self.suppressions().iter().any(stops)
     }
 
-    /// The channels that this person can be reached on and does not refuse.
+    /// The channels that this person can be reached on and does not refuse one by one; see `stopped` for all of them.
     pub fn reachable(&self, now: i64) -> ChannelMask {
-        if self.stopped(now) {
-            return 0;
-        }
         let stopped = self
             .suppressions()
             .iter()

@@ -78,9 +78,10 @@ pub(super) fn recipient_dict<'py>(
         .collect::<PyResult<_>>()?;
     dict.set_item("messages", messages)?;
     let counted = Counted::of(&recipient.history, now);
+    let reachable = if recipient.stopped(now) { 0 } else { recipient.reachable(now) };
     dict.set_item("daily_used", counted.used(DAY_S, now))?;
     dict.set_item("weekly_used", counted.used(WEEK_S, now))?;
-    dict.set_item("next_eligible_at", counted.next_eligible(caps, recipient.reachable(now), now))?;
+    dict.set_item("next_eligible_at", counted.next_eligible(caps, reachable, now))?;
     Ok(dict)
 }
 
