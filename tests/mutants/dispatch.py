@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-DISPATCH = ("tests/engine/test_dispatch.py",)
+DISPATCH = ("tests/engine/test_dispatch.py", "tests/engine/test_dispatch_duel.py")
 CHARGE = ("tests/engine/test_charge.py",)
-SILENCE = ("tests/engine/test_silence.py",)
+SILENCE = ("tests/engine/test_silence.py", "tests/engine/test_given_up.py")
 SEGMENTS = ("tests/engine/test_segment_costs.py",)
 FILE = "engine/src/dispatch.rs"
 
