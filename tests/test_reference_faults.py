@@ -104,8 +104,8 @@ class KeepsMoney(Reference):
 
 
 class KeepsFailures(Reference):
-    def end(self, message: SimpleNamespace, state: str) -> None:
-        super().end(message, state)
+    def release(self, message: SimpleNamespace, state: str) -> None:
+        super().release(message, state)
         if state == "failed":
             self.book(message, +1)
 

@@ -24,6 +24,8 @@ from tests.actors.state_crashes import (
     read_content,
 )
 
+NEXT = state_format.VERSION + 1
+"""The format of a version that is not there yet."""
 SEED = 7
 COMMITS = 30
 
@@ -159,16 +161,19 @@ async def test_what_makes_a_commit_durable_is_set(path: Path, pragma: str, value
 
 
 async def test_a_newer_format_is_refused_in_words(path: Path) -> None:
-    alter(path, "PRAGMA user_version = 3")
+    alter(path, f"PRAGMA user_version = {NEXT}")
     fault = await fault_of_opening(path)
-    assert "a newer version of Madan Sara wrote it: its format is 3, and this one knows up to 2" in str(fault)
+    said = f"a newer version of Madan Sara wrote it: its format is {NEXT}, and this one knows up to {NEXT - 1}"
+    assert said in str(fault)
     assert isinstance(fault, MadanSaraError)
 
 
 async def test_the_format_before_the_first_release_is_refused_in_words(path: Path) -> None:
-    alter(path, "PRAGMA user_version = 1")
+    first = state_format.FIRST_VERSION
+    alter(path, f"PRAGMA user_version = {first - 1}")
     fault = await fault_of_opening(path)
-    assert "an older version of Madan Sara wrote it: its format is 1, and this one knows from 2 on" in str(fault)
+    said = f"an older version of Madan Sara wrote it: its format is {first - 1}, and this one knows from {first} on"
+    assert said in str(fault)
     assert "Start the older version again" in str(fault)
 
 
@@ -176,7 +181,7 @@ async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.Mon
     rows: list[tuple[object, ...]] = []
 
     def upgrade(connection: sqlite3.Connection) -> None:
-        """What changes from 2 to this 3 is the head's checksum, which is over the version."""
+        """What changes from this version to the next is the head's checksum, which is over the version."""
         head = state_format.Head(KIND, IDENTITY, {"shards": "4"}, *rows[0])  # type: ignore[arg-type]
         connection.execute("UPDATE head SET crc = ?", (head.row()[-1],))
 
@@ -184,14 +189,14 @@ async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.Mon
     rows += connection.execute("SELECT epoch, sequence, first, pages, sum FROM head").fetchall()
     connection.close()
     for module in (state_format, state_database):
-        monkeypatch.setattr(module, "VERSION", 3)
-    monkeypatch.setitem(state_format.UPGRADES, 2, upgrade)
+        monkeypatch.setattr(module, "VERSION", NEXT)
+    monkeypatch.setitem(state_format.UPGRADES, NEXT - 1, upgrade)
     for how in (StateFile.inspect, StateFile.open):
         file = await how(path, KIND, IDENTITY)
         assert await read_content(file) == content_after(SEED, COMMITS)
         await file.close()
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (NEXT,)
     connection.close()
 
 
