@@ -198,7 +198,7 @@ MUTANTS = (
     Mutant(
         "silence: a stop says that what failed arrived",
         "engine/src/silence.rs",
-        "if stops && told.is_none() && channel.is_some_and",
+        "if stops && named.is_none() && channel.is_some_and",
         "if false && channel.is_some_and",
         SILENCE,
     ),
