@@ -72,9 +72,16 @@ MUTANTS = (
     Mutant(
         "dispatch: bad news of the attempt before ends the next",
         "engine/src/events.rs",
-        "last.filter(|_| is_dispatched && goes_on)",
-        "last.filter(|_| is_dispatched && goes_on && message.channel == Channel::Twitter)",
+        "before.at > since)",
+        "before.at > since && message.channel == Channel::Twitter)",
         DISPATCH,
+    ),
+    Mutant(
+        "silence: bad news that comes twice is of what a provider took",
+        "engine/src/events.rs",
+        "MessageState::Sent => (message.attempts.iter().nth_back(1)?, delivery.sent_at?),",
+        "MessageState::Sent => (message.attempts.iter().nth_back(1)?, i64::MAX),",
+        SILENCE,
     ),
     Mutant(
         "dispatch: what was not made is charged",
