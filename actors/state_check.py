@@ -26,6 +26,7 @@ __all__ = ["Checked", "check_directory"]
 LOCK_TIMEOUT_S = 1.0
 
 RESTORE = "Put the whole directory back from one backup"
+NOT_THIS = "Name the directory of a server's state; if this is one, put it back whole from one backup"
 
 
 class Checked(NamedTuple):
@@ -52,6 +53,8 @@ async def check_directory(directory: Path) -> AsyncIterator[Checked]:
     A directory that a server uses is refused.
     """
     path = ledger_path(directory)
+    if not path.exists():
+        raise StateFault(str(path), None, "it is missing", NOT_THIS)
     async with _inspected(path, KIND, None) as file:
         ledger = await LedgerFile.read(file)
         if faults := ledger.book.audit():

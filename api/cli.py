@@ -91,7 +91,7 @@ def outbox(state_dir: str | None, config: Path | None, as_json: bool, **choice: 
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
 
 
-@main.group()
+@main.group(cls=click.RichGroup)
 def state() -> None:
     """Look at state directories."""
 

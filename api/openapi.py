@@ -26,7 +26,7 @@ __all__ = ["Operation", "build_document", "describe"]
 
 _ABOUT = (
     "May this person be contacted now, on which channel, at what time, and can the campaign pay for it. "
-    "Nothing is sent. docs/orchestrator-guide.md tells the rules and every field."
+    "docs/orchestrator-guide.md tells the rules and every field, docs/delivery.md how what was decided leaves."
 )
 _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = (500,)

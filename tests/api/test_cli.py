@@ -56,6 +56,14 @@ def test_every_command_is_listed() -> None:
     assert result.exit_code == 0
     for command in ("serve", "demo", "bench", "bench-page"):
         assert command in result.stdout
+    result = CliRunner().invoke(main, ["state", "--help"])
+    assert (result.exit_code, "check" in result.stdout, "demo" in result.stdout) == (0, True, False)
+
+
+def test_a_directory_without_a_state_is_said_to_be_none(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["state", "check", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "ledger.sqlite: it is missing. Name the directory of a server's state" in result.stderr
 
 
 def test_the_server_starts_answers_and_ends() -> None:
