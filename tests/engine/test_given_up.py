@@ -106,6 +106,8 @@ def test_of_two_that_were_given_up_the_other_one_counts_on() -> None:
     assert sent.engine.state_hashes() == hashes
     happen(sent, "failed", "sms")
     assert (money_of(sent), used_today(sent)) == (("1.00", "1.00"), 1)
+    shown = [(attempt["channel"], attempt["state"], attempt["detail"]) for attempt in sent.message["attempts"]]
+    assert shown == [("sms", "failed", None), ("email", "delivered", None)]
 
 
 def test_what_was_given_up_counts_under_the_caps() -> None:
@@ -282,3 +284,22 @@ def test_who_is_erased_while_the_next_attempt_is_claimed_had_the_one_before() ->
     hashes = sent.engine.state_hashes()
     sent.crash()
     assert sent.engine.state_hashes() == hashes
+
+
+def test_a_stop_of_the_channel_that_was_given_up_leaves_what_waits() -> None:
+    sent = sent_at(EVENING)
+    sent.now += 2 * HOUR
+    assert sent.claim() == []
+    sent.engine.suppress("ana", "email", None, None, sent.now)
+    assert (sent.message["state"], sent.message["channel"]) == ("scheduled", "sms")
+
+
+def test_a_stop_about_what_failed_says_nothing_of_what_was_sent_since() -> None:
+    ana = {"id": "ana", "contacts": {"email": "ana@example.com", "sms": "+15550001", "whatsapp": "+15550001"}}
+    sent = Sent(channel=None, costs=COSTS, channels=ORDER, person=ana)
+    assert sent.report(the_claim(sent), "rejected")
+    assert sent.report(the_claim(sent), "accepted")
+    happen(sent, "unsubscribed", "email")
+    assert (sent.message["state"], sent.message["fallback_chain"]) == ("sent", ["whatsapp"])
+    happen(sent, "failed", "sms")
+    assert (sent.message["state"], sent.message["channel"]) == ("scheduled", "whatsapp")
