@@ -102,7 +102,7 @@ impl Deliveries {
         self.get(message)?.notes.get(attempt)
     }
 
-    pub fn change(&mut self, message: u32, change: impl FnOnce(&mut Delivery)) {
+    pub fn change<R>(&mut self, message: u32, change: impl FnOnce(&mut Delivery) -> R) -> R {
         let entry = self.entries.entry(message).or_default();
         if let Some(before) = &mut self.before {
             before.entry(message).or_insert_with(|| entry.clone());
@@ -110,7 +110,7 @@ impl Deliveries {
             self.touched.touch(message as usize);
         }
         let before = times(entry);
-        change(entry);
+        let changed = change(entry);
         let after = times(entry);
         for (ordered, before, after) in [(&mut self.ends, before.0, after.0), (&mut self.limits, before.1, after.1)] {
             if let Some(time) = before {
@@ -120,6 +120,7 @@ impl Deliveries {
                 ordered.insert((time, message));
             }
         }
+        changed
     }
 
     /// From now on changes are noted, to be undone: no message is claimed meanwhile that was not before.

@@ -96,17 +96,15 @@ impl Shard {
     /// Bad news of an attempt that was given up: it did not arrive.
     pub(crate) fn fail_given_up(&mut self, index: u32, channel: Channel, at: i64, bounced: bool) {
         let Some(place) = self.given_up(index, Some(channel)) else { return };
-        let mut given_up = None;
         let charges = self.charged & channel.bit() != 0;
-        self.deliveries.change(index, |delivery| {
+        let failed = self.deliveries.change(index, |delivery| {
             let failed = delivery.given_up.remove(place);
             delivery.note_mut(failed.attempt as usize).detail = None;
             if charges && failed.cost > 0 {
                 delivery.charges.push(Charge { channel, day: failed.day, cost: failed.cost });
             }
-            given_up = Some(failed);
+            failed
         });
-        let Some(failed) = given_up else { return };
         let message = self.messages.get_mut(index);
         message.attempts[failed.attempt as usize] = Attempt { channel, state: MessageState::Failed, at, bounced };
         self.roster.follow_mut(message.recipient).history.drop_given_up(index, failed.sent_at);
@@ -176,8 +174,8 @@ impl Shard {
     /// A message whose attempt ended is sent, by one that was given up: that is the one under way then, and so the last
     /// of its attempts.
     fn take_back(&mut self, index: u32, place: usize) {
-        let mut taken = None;
-        self.deliveries.change(index, |delivery| {
+        let last = self.messages.get(index).attempts.len() - 1;
+        let back = self.deliveries.change(index, |delivery| {
             let back = delivery.given_up.remove(place);
             for other in delivery.given_up.iter_mut().filter(|other| other.attempt > back.attempt) {
                 other.attempt -= 1;
@@ -186,22 +184,18 @@ impl Shard {
             delivery.not_before = None;
             delivery.again = false;
             delivery.sent_at = Some(back.sent_at);
-            taken = Some(back);
+            delivery.note_mut(last);
+            let note = delivery.notes.remove(back.attempt as usize);
+            delivery.notes.insert(last, Note { detail: None, ..note });
+            back
         });
-        let Some(GivenUp { attempt, channel, scheduled_at, offset_minutes, day, cost, sent_at }) = taken else {
-            return;
-        };
+        let GivenUp { attempt, channel, scheduled_at, offset_minutes, day, cost, sent_at } = back;
         let message = self.messages.get_mut(index);
         (message.channel, message.chain, message.cost) = (channel, 0, cost);
         (message.scheduled_at, message.offset_minutes, message.day) = (scheduled_at, offset_minutes, day);
         message.attempts.remove(attempt as usize);
         message.attempts.push(Attempt { channel, state: MessageState::Sent, at: sent_at, bounced: false });
-        let (last, recipient) = (message.attempts.len() - 1, message.recipient);
-        self.deliveries.change(index, |delivery| {
-            delivery.note_mut(last);
-            let note = delivery.notes.remove(attempt as usize);
-            delivery.notes.insert(last, Note { detail: None, ..note });
-        });
+        let recipient = message.recipient;
         self.turn(index, MessageState::Sent);
         self.count_instant(index, 1);
         self.roster.follow_mut(recipient).history.take_back(index, sent_at);
