@@ -49,7 +49,8 @@ class Product:
         self._loop = asyncio.get_running_loop()
         with bind(self.host, 0) as listener:
             self.port = listener.getsockname()[1]
-            intake = Intake(default_settings().limits)
+            # No bound of the front end's own: on a machine that stands still for a moment it would refuse, too.
+            intake = Intake(msgspec.structs.replace(default_settings().limits, requests_in_flight_max=65_536))
             self._server = HttpServer(self, intake, 0, self._ready.set)  # type: ignore[arg-type]
             await self._server.serve([listener])
 
