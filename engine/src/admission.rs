@@ -11,7 +11,8 @@ use crate::engagement::OwnCounts;
 use crate::explanation::{Obstacles, Trace, obstacles};
 use crate::frequency::DAY_S;
 use crate::part::{NO_QUIET_HOURS, Part, given};
-use crate::roster::{AHEAD, CAMPAIGN_ZONE, Profile, Recipient};
+use crate::profile::{CAMPAIGN_ZONE, Profile};
+use crate::roster::{AHEAD, Recipient};
 use crate::send_time::Mode;
 use crate::shard::{Shard, UnknownCampaign, refused_channels};
 use crate::words::{CHANNEL_COUNT, ChannelMask, Reason, Urgency};
@@ -69,6 +70,8 @@ pub struct Admitted {
     pub standing: Option<Reason>,
     /// Channels that this very request opted out of.
     pub opted_out: ChannelMask,
+    /// Channels that could not use the address that it gave for them.
+    pub left_out: ChannelMask,
 }
 
 /// A part that is being decided.
@@ -138,7 +141,7 @@ impl Shard {
             if row % AHEAD == 0 {
                 self.roster.approach(&part.recipients.columns.hash[row..count.min(row + AHEAD)]);
             }
-            let index = self.merge_profile(part, row);
+            let (index, left_out) = self.merge_profile(part, row);
             let recipient = self.roster.get(index);
             if admission.explain {
                 admission.obstacles.push(obstacles(recipient, campaign_channels, part.header.channels, now));
@@ -146,7 +149,7 @@ impl Shard {
             let standing = inactive.or_else(|| recipient.stopped(now).then_some(Reason::Suppressed));
             let gave_preferences = part.recipients.columns.given[row] & given::PREFERENCES != 0;
             let opted_out = if gave_preferences { refused_channels(recipient.profile.opt_out) } else { 0 };
-            admission.rows.push(Admitted { recipient: index, standing, opted_out });
+            admission.rows.push(Admitted { recipient: index, standing, opted_out, left_out });
             let candidates = if standing.is_none() { recipient.reachable(now) & allowed } else { 0 };
             admission.features.push(recipient, candidates, campaign_zone, campaign_hash, default_quiet);
             let counts = recipient.engagement.as_deref().map(|own: &OwnCounts| own.at(now, self.decay));

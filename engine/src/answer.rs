@@ -27,6 +27,8 @@ columns! {
         confidence: u16,
         /// First instant that caps and gap admit, seconds since the epoch.
         next_eligible_at: i64,
+        /// Channels that could not use the address given for them.
+        left_out: u8,
     }
 }
 

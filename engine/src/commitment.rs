@@ -55,7 +55,7 @@ impl Shard {
                 }
                 Outcome::Chosen(channel, viable) => self.record(admission, &choice, channel, viable),
             };
-            admission.answer.push(decision);
+            admission.answer.push(Decision { left_out: admitted.left_out, ..decision });
         }
         None
     }
@@ -239,6 +239,7 @@ impl Shard {
             cost,
             confidence: confidence(choice, channel, viable),
             next_eligible_at: NONE,
+            left_out: 0,
         }
     }
 

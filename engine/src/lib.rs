@@ -32,6 +32,7 @@ pub mod options;
 pub mod part;
 pub mod permission;
 pub mod plan;
+pub mod profile;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod recipient;

@@ -1,5 +1,6 @@
 //! A part: the recipients of one request that live on one shard, on their way from a front end to it.
 
+use crate::address::is_usable;
 use crate::columns;
 use crate::columns::{Corrupt, Reader, write_blob, write_count};
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, ChannelMask, NONE, Urgency, channels_of};
@@ -27,7 +28,7 @@ columns! {
         device: u8,
         /// Index into the zone names.
         zone: u16,
-        /// Channels with a usable address; their texts follow in channel order.
+        /// Channels with an address, usable or not; their texts follow in channel order.
         contacts: u8,
         /// Channels opted out of; bit 7 means all.
         opt_out: u8,
@@ -183,7 +184,15 @@ impl Recipients {
         self.push(columns, others.id(row), &contacts);
     }
 
-    /// The usable addresses of a recipient, one a channel of its `contacts` mask, in channel order.
+    /// The channels that could not use the address given for them.
+    pub fn left_out(&self, row: usize) -> ChannelMask {
+        let given = channels_of(self.columns.contacts[row]).zip(self.contacts(row));
+        given
+            .filter(|(channel, address)| !is_usable(*channel, address))
+            .fold(0, |mask, (channel, _)| mask | channel.bit())
+    }
+
+    /// The addresses given for a recipient, one a channel of its `contacts` mask, in channel order.
     pub fn contacts(&self, row: usize) -> impl Iterator<Item = &str> + Clone {
         let first = self.first_text[row] as usize + 1;
         let count = self.columns.contacts[row].count_ones() as usize;

@@ -5,12 +5,11 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use crate::address;
 use crate::answer::unpack_channels;
 use crate::fault::Errors;
 use crate::instant::minute_of_day;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
-use crate::words::{CHANNEL_COUNT, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL};
+use crate::words::{CHANNEL_COUNT, Channel, CustomerType, Device, OPT_OUT_ALL};
 
 pub mod json;
 
@@ -58,8 +57,6 @@ pub struct Recipient<'j> {
     pub row: RecipientRow,
     /// Usable addresses, by channel.
     pub contacts: [Option<Cow<'j, str>>; CHANNEL_COUNT],
-    /// Channels whose address could not be used.
-    pub left_out: ChannelMask,
     /// What makes it invalid; paths from the recipient.
     pub errors: Errors,
 }
@@ -92,7 +89,6 @@ impl Default for Recipient<'_> {
                 ..RecipientRow::default()
             },
             contacts: [const { None }; CHANNEL_COUNT],
-            left_out: 0,
             errors: Errors::at_most(ERRORS_MAX),
         }
     }
@@ -126,14 +122,10 @@ impl<'j> Recipient<'j> {
         self.row.given |= given::TIMEZONE;
     }
 
-    /// An address that its channel could not use leaves the channel out.
+    /// An address, of which the profile that it goes into says whether its channel could use it.
     pub fn take_address(&mut self, channel: Channel, address: Cow<'j, str>) {
-        if address::is_usable(channel, &address) {
-            self.row.contacts |= channel.bit();
-            self.contacts[channel as usize] = Some(address);
-        } else {
-            self.left_out |= channel.bit();
-        }
+        self.row.contacts |= channel.bit();
+        self.contacts[channel as usize] = Some(address);
     }
 
     /// An item of the wanted channels, the most wanted first; of one named twice the first counts.

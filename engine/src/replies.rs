@@ -67,11 +67,16 @@ impl Replies {
     pub fn verdicts<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = Verdict<'a>> {
         request.entries().enumerate().map(|(index, entry)| match entry {
             Entry::Invalid(invalid) => Verdict::Invalid { index, invalid },
-            Entry::Valid { id, shard, row, left_out } => {
+            Entry::Valid { id, shard, row } => {
                 let explained = self.shards.get(shard as usize).and_then(Option::as_ref);
-                let outcome = explained.and_then(|explained| outcome_of(explained.answer.row(row)));
+                let decision = explained.map(|explained| explained.answer.row(row));
+                let outcome = decision.and_then(outcome_of).unwrap_or(Outcome::Unavailable);
+                let left_out = match decision {
+                    Some(decision) if outcome != Outcome::Unavailable => decision.left_out,
+                    _ => request.left_out(shard, row),
+                };
                 let explanation = explained.and_then(|explained| explained.explanation(row));
-                Verdict::Valid { id, left_out, outcome: outcome.unwrap_or(Outcome::Unavailable), explanation }
+                Verdict::Valid { id, left_out, outcome, explanation }
             }
         })
     }

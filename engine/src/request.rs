@@ -30,14 +30,6 @@ pub struct Parser {
     shards: u32,
 }
 
-/// A recipient's place in the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    shard: u32,
-    /// Channels whose address could not be used.
-    left_out: ChannelMask,
-}
-
 /// A recipient that no shard decides.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -56,7 +48,6 @@ pub enum Entry<'a> {
         id: &'a str,
         shard: u32,
         row: usize,
-        left_out: ChannelMask,
     },
 }
 
@@ -64,7 +55,8 @@ pub enum Entry<'a> {
 #[derive(Debug)]
 pub struct Request {
     pub header: Header,
-    places: Vec<Place>,
+    /// Of each recipient in the order of the input.
+    shards: Vec<u32>,
     recipients: Vec<Recipients>,
     invalid: Vec<Invalid>,
 }
@@ -269,7 +261,7 @@ impl Parser {
         }
         let mut item = cursor.first_item()?;
         while let Some(peek) = item {
-            if request.places.len() == RECIPIENTS_MAX {
+            if request.shards.len() == RECIPIENTS_MAX {
                 return Err(Fault::one(413, form.path(), "takes up to 100,000 recipients").into());
             }
             self.recipient(cursor, peek, request)?;
@@ -285,18 +277,18 @@ impl Parser {
     }
 
     fn place(&self, recipient: Recipient<'_>, request: &mut Request) {
-        let Recipient { id, mut row, contacts, left_out, errors } = recipient;
+        let Recipient { id, mut row, contacts, errors } = recipient;
         match id {
             Some(id) if errors.is_empty() => {
                 row.hash = hash_of(&id);
                 let shard = shard_of(slot_of(row.hash), self.shards);
                 let addresses = std::array::from_fn(|channel| contacts[channel].as_deref());
                 request.recipients[shard as usize].push(row, &id, &addresses);
-                request.places.push(Place { shard, left_out });
+                request.shards.push(shard);
             }
             id => {
                 request.invalid.push(Invalid { id: id.map(Into::into), errors: errors.into_list() });
-                request.places.push(Place { shard: NO_SHARD, left_out: 0 });
+                request.shards.push(NO_SHARD);
             }
         }
     }
@@ -316,7 +308,7 @@ fn refuse(
 impl Request {
     /// How many recipients it has, the invalid ones too.
     pub fn size(&self) -> usize {
-        self.places.len()
+        self.shards.len()
     }
 
     fn explains_too_many(&self) -> bool {
@@ -367,12 +359,12 @@ impl Request {
     }
 
     fn of_nobody(header: Header, shards: usize) -> Self {
-        Request { header, places: Vec::new(), recipients: vec![Recipients::default(); shards], invalid: Vec::new() }
+        Request { header, shards: Vec::new(), recipients: vec![Recipients::default(); shards], invalid: Vec::new() }
     }
 
     /// Adds the recipients, all valid, of another request to the same shards.
     fn append(&mut self, other: &Request) {
-        self.places.extend(&other.places);
+        self.shards.extend(&other.shards);
         self.recipients.iter_mut().zip(&other.recipients).for_each(|(mine, others)| mine.append(others));
     }
 
@@ -380,15 +372,19 @@ impl Request {
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut rows = vec![0_usize; self.recipients.len()];
         let mut invalid = self.invalid.iter();
-        self.places.iter().filter_map(move |Place { shard, left_out }| {
-            if *shard == NO_SHARD {
+        self.shards.iter().filter_map(move |&shard| {
+            if shard == NO_SHARD {
                 return invalid.next().map(Entry::Invalid);
             }
-            let (shard, left_out) = (*shard, *left_out);
             let row = rows[shard as usize];
             rows[shard as usize] += 1;
-            Some(Entry::Valid { id: self.recipients[shard as usize].id(row), shard, row, left_out })
+            Some(Entry::Valid { id: self.recipients[shard as usize].id(row), shard, row })
         })
+    }
+
+    /// The channels that could not use the address given for a recipient; its shard says so, too, if it answers.
+    pub fn left_out(&self, shard: u32, row: usize) -> ChannelMask {
+        self.recipients.get(shard as usize).map_or(0, |recipients| recipients.left_out(row))
     }
 
     /// The request of one recipient, refused if it is invalid.

@@ -11,112 +11,19 @@ use smallvec::SmallVec;
 
 use crate::deduplicator::History;
 use crate::engagement::OwnCounts;
-use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
+use crate::part::RecipientRow;
+use crate::profile::{Merged, Profile};
 use crate::secret::Secret;
 use crate::slot::hash_of;
 use crate::touched::TouchedKeys;
 use crate::undoable::Undoable;
-use crate::words::{ALL_CHANNELS, Channel, ChannelMask, CustomerType, Device, OPT_OUT_ALL, channels_of};
+use crate::words::{ALL_CHANNELS, Channel, ChannelMask, OPT_OUT_ALL};
 
 /// Why a channel is stopped that a person had opted out of before they were erased.
 const OPTED_OUT: &str = "opted out";
 
 /// How many rows are approached together: enough for their waits to overlap, few enough for the cache.
 pub const AHEAD: usize = 32;
-
-/// No zone of their own: the campaign's holds.
-pub const CAMPAIGN_ZONE: u16 = u16::MAX;
-
-/// What is known of a recipient.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Profile {
-    pub customer_type: u8,
-    pub device: u8,
-    /// Index of the zone, or CAMPAIGN_ZONE.
-    pub zone: u16,
-    /// Channels with a usable address.
-    pub contacts: ChannelMask,
-    /// Channels opted out of; bit 7 means all.
-    pub opt_out: u8,
-    /// As in [`RecipientRow::preferred`].
-    pub preferred: u32,
-    /// Minutes of the day, or NO_QUIET_HOURS.
-    pub quiet_start: u16,
-    pub quiet_end: u16,
-    /// The addresses in channel order, each ended by a line feed, which no usable address holds.
-    addresses: Box<str>,
-}
-
-impl Default for Profile {
-    fn default() -> Self {
-        Profile {
-            customer_type: CustomerType::New as u8,
-            device: Device::Unknown as u8,
-            zone: CAMPAIGN_ZONE,
-            contacts: 0,
-            opt_out: 0,
-            preferred: 0,
-            quiet_start: NO_QUIET_HOURS,
-            quiet_end: NO_QUIET_HOURS,
-            addresses: Box::default(),
-        }
-    }
-}
-
-impl Profile {
-    /// Each top-level field that a request gave replaces the kept one whole; what it left out stays. Whether that
-    /// changed anything.
-    pub fn merge<'a>(&mut self, row: &RecipientRow, contacts: impl Iterator<Item = &'a str> + Clone) -> bool {
-        let codes = |profile: &Profile| {
-            let &Profile { customer_type, device, zone, contacts, .. } = profile;
-            let &Profile { opt_out, preferred, quiet_start, quiet_end, .. } = profile;
-            (customer_type, device, zone, contacts, opt_out, preferred, quiet_start, quiet_end)
-        };
-        let before = codes(self);
-        let mut changed = false;
-        if row.given & given::CUSTOMER_TYPE != 0 {
-            self.customer_type = row.customer_type;
-        }
-        if row.given & given::DEVICE != 0 {
-            self.device = row.device;
-        }
-        if row.given & given::TIMEZONE != 0 {
-            self.zone = row.zone;
-        }
-        if row.given & given::CONTACTS != 0 {
-            self.contacts = row.contacts & ALL_CHANNELS;
-            changed = self.set_addresses(contacts);
-        }
-        if row.given & given::PREFERENCES != 0 {
-            self.opt_out = row.opt_out;
-            self.preferred = row.preferred;
-            self.quiet_start = row.quiet_start;
-            self.quiet_end = row.quiet_end;
-        }
-        changed || codes(self) != before
-    }
-
-    // Most requests repeat what is known: compare before allocating, and without looking for the end of each text.
-    fn set_addresses<'a>(&mut self, texts: impl Iterator<Item = &'a str> + Clone) -> bool {
-        let mut known = texts.clone();
-        let rest = known.try_fold(&*self.addresses, |rest, text| rest.strip_prefix(text)?.strip_prefix('\n'));
-        if rest == Some("") {
-            return false;
-        }
-        let mut joined = String::with_capacity(texts.clone().map(|text| text.len() + 1).sum());
-        for text in texts {
-            joined.push_str(text);
-            joined.push('\n');
-        }
-        self.addresses = joined.into_boxed_str();
-        true
-    }
-
-    /// The usable addresses with their channels.
-    pub fn addresses(&self) -> impl Iterator<Item = (Channel, &str)> {
-        channels_of(self.contacts).zip(self.addresses.split_terminator('\n'))
-    }
-}
 
 /// A hard stop on one channel or, without one, on all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -345,11 +252,18 @@ impl Roster {
         self.recipients.follow_mut(index as usize)
     }
 
-    /// Merges into a profile what a request says of it.
-    pub fn merge<'a>(&mut self, index: u32, row: &RecipientRow, contacts: impl Iterator<Item = &'a str> + Clone) {
-        if self.follow_mut(index).profile.merge(row, contacts) {
+    /// Merges into a profile what a request says of it; the channels that could not use the address given for them.
+    pub fn merge<'a>(
+        &mut self,
+        index: u32,
+        row: &RecipientRow,
+        contacts: impl Iterator<Item = &'a str> + Clone,
+    ) -> ChannelMask {
+        let Merged { changed, left_out } = self.follow_mut(index).profile.merge(row, contacts);
+        if changed {
             self.recipients.touch(index as usize);
         }
+        left_out
     }
 
     /// From now on what changes is named.

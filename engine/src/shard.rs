@@ -106,17 +106,17 @@ impl Shard {
     /// Keeps what a part says of its recipients, without deciding anything.
     pub fn merge_profiles(&mut self, part: &Part) {
         for row in 0..part.recipients.len() {
-            let recipient = self.merge_profile(part, row);
+            let (recipient, _) = self.merge_profile(part, row);
             self.cancel_opted_out(recipient);
         }
     }
 
-    /// Merges one row of a part into the roster; gives the recipient's index.
-    pub(crate) fn merge_profile(&mut self, part: &Part, row: usize) -> u32 {
+    /// Merges one row of a part into the roster: the recipient's index, and the channels that could not use the address
+    /// given for them.
+    pub(crate) fn merge_profile(&mut self, part: &Part, row: usize) -> (u32, ChannelMask) {
         let columns = part.recipients.columns.row(row);
         let index = self.roster.find_or_add(part.recipients.id(row), columns.hash);
-        self.roster.merge(index, &columns, part.recipients.contacts(row));
-        index
+        (index, self.roster.merge(index, &columns, part.recipients.contacts(row)))
     }
 
     fn cancel_opted_out(&mut self, recipient: u32) {

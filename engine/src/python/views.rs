@@ -7,7 +7,7 @@ use crate::answer::unpack_channels;
 use crate::campaign::Tally;
 use crate::frequency::{Caps, Counted, DAY_S, WEEK_S};
 use crate::part::NO_QUIET_HOURS;
-use crate::roster::CAMPAIGN_ZONE;
+use crate::profile::CAMPAIGN_ZONE;
 use crate::shard::Shard;
 use crate::slot::{message_text, slot_of};
 use crate::words::{ALL_CHANNELS, REASONS, channels_of};

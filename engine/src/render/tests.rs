@@ -38,7 +38,8 @@ fn rendered(answer: Option<&[u8]>) -> String {
 
 #[test]
 fn every_kind_of_decision() {
-    let answer = answer(&[scheduled(), Decision::blocked(Reason::DailyCap, Some(0))]);
+    let without_email = Decision { left_out: Channel::Email.bit(), ..scheduled() };
+    let answer = answer(&[without_email, Decision::blocked(Reason::DailyCap, Some(0))]);
     let expected = concat!(
         r#"{"batch_id":"b-\"1\"","counts":{"scheduled":1,"blocked":1,"invalid":1},"reasons":{"daily_cap":1},"results":["#,
         r#"{"message_id":"m-0000000000000abc","recipient_id":"q\"\\é","status":"scheduled","reason":null,"detail":null,"#,
@@ -80,6 +81,7 @@ fn an_answer_that_does_not_fit_is_none() {
     let unavailable = rendered(None);
     assert!(unavailable.contains(r#""counts":{"scheduled":0,"blocked":0,"invalid":1,"unavailable":2}"#));
     assert!(unavailable.contains(r#""status":"unavailable","reason":null,"detail":"The shard"#));
+    assert!(unavailable.contains("contacts.email: not an address"), "though no shard says so");
     assert_ne!(rendered(Some(&whole)), unavailable);
     for answer in answers {
         assert_eq!(rendered(Some(&answer)), unavailable);

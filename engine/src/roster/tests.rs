@@ -1,19 +1,6 @@
-//! Profiles that merge, stops, and what an erasure leaves.
+//! Stops, and what an erasure leaves.
 
 use super::*;
-
-#[test]
-fn a_field_that_is_given_replaces_the_kept_one_whole() {
-    let mut profile = Profile::default();
-    let both = RecipientRow { given: given::CONTACTS, contacts: 0b11, ..RecipientRow::default() };
-    profile.merge(&both, ["ana@example.com", "+15550100"].into_iter());
-    let one =
-        RecipientRow { given: given::CONTACTS | given::TIMEZONE, contacts: 0b10, zone: 4, ..RecipientRow::default() };
-    profile.merge(&one, ["+15550101"].into_iter());
-    assert_eq!(profile.addresses().collect::<Vec<_>>(), [(Channel::Sms, "+15550101")]);
-    profile.merge(&RecipientRow::default(), std::iter::empty());
-    assert_eq!((profile.contacts, profile.zone), (0b10, 4));
-}
 
 #[test]
 fn a_suppression_holds_until_its_end_and_can_be_lifted() {

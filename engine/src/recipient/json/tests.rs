@@ -35,7 +35,7 @@ fn the_contracts_example() {
         "preferences": {"channels": ["whatsapp"], "opt_out": ["sms"], "quiet_hours": {"start": "21:00", "end": "08:00"}}}"#;
     let checked = read_all(body, |recipient| {
         assert!(recipient.errors.is_empty());
-        assert_eq!((recipient.id.as_deref(), recipient.left_out), (Some("c-1"), 0));
+        assert_eq!(recipient.id.as_deref(), Some("c-1"));
         assert_eq!(recipient.contacts[0].as_deref(), Some("ana@example.com"));
         assert_eq!(recipient.contacts[2].as_deref(), Some("+50937001234"));
         let expected = RecipientRow {
@@ -131,14 +131,14 @@ fn all_faults_are_named_up_to_a_bound() {
 }
 
 #[test]
-fn unusable_addresses_leave_the_channel_out() {
+fn addresses_are_taken_usable_or_not() {
     let body = r#"{"id":"c-1","contacts":{"email":"ana","sms":"0937","twitter":"@ana","facebook":"a\nb"}}"#;
     let checked = read_all(body, |recipient| {
         assert!(recipient.errors.is_empty());
-        assert_eq!(recipient.left_out, 0b1_0011);
-        assert_eq!(recipient.row.contacts, Channel::Twitter.bit());
+        assert_eq!(recipient.row.contacts, 0b101_0011);
         assert_eq!(recipient.row.given, given::CONTACTS);
-        assert!(recipient.contacts[0].is_none());
+        assert_eq!(recipient.contacts[0].as_deref(), Some("ana"));
+        assert_eq!(recipient.contacts[4].as_deref(), Some("a\nb"));
     });
     assert_eq!(checked, Ok(()));
 }
