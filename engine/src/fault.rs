@@ -52,6 +52,10 @@ impl Errors {
         self.list.len() >= self.most
     }
 
+    pub fn list(&self) -> &[FieldError] {
+        &self.list
+    }
+
     pub fn into_list(self) -> Vec<FieldError> {
         self.list
     }

@@ -8,7 +8,7 @@ use crate::arrow;
 use crate::fault::{ERRORS_MAX, Errors, Fault, FieldError, path_of};
 use crate::json::{Broken, Cursor, utf8};
 use crate::options::Setting;
-use crate::part::{Header, Part, Recipients};
+use crate::part::{Header, Part, RecipientRow, Recipients};
 use crate::recipient::{self, ID_TAKES, NO_FIELD, REQUIRED, Recipient, TWICE, Zones, is_id};
 use crate::slot::{hash_of, shard_of, slot_of};
 use crate::words::ChannelMask;
@@ -167,7 +167,11 @@ impl Parser {
         let mut request = self.whole(&mut cursor, Form::Options).map_err(|stop| stop.into_fault(options))?;
         arrow::stream::read(stream, RECIPIENTS_MAX, |batch| {
             let recipients = arrow::recipients::Recipients::of(batch);
-            (0..batch.num_rows()).for_each(|row| self.place(recipients.get(row, &self.zones), &mut request));
+            let mut recipient = Recipient::default();
+            for row in 0..batch.num_rows() {
+                recipients.read(row, &self.zones, &mut recipient);
+                self.place(&recipient, &mut request);
+            }
         })?;
         if request.explains_too_many() {
             return Err(Fault::one(400, Setting::Explain.path(), EXPLAIN_TAKES));
@@ -201,7 +205,7 @@ impl Parser {
         };
         let recipient = read().map_err(|broken: Broken| broken.into_fault(body))?;
         let mut request = self.empty();
-        self.place(recipient, &mut request);
+        self.place(&recipient, &mut request);
         request.all_valid("")
     }
 
@@ -272,22 +276,22 @@ impl Parser {
 
     fn recipient(&self, cursor: &mut Cursor<'_>, peek: Peek, request: &mut Request) -> Result<(), Broken> {
         let recipient = recipient::json::read(cursor, peek, &self.zones, true)?;
-        self.place(recipient, request);
+        self.place(&recipient, request);
         Ok(())
     }
 
-    fn place(&self, recipient: Recipient<'_>, request: &mut Request) {
-        let Recipient { id, mut row, contacts, errors } = recipient;
-        match id {
+    fn place(&self, recipient: &Recipient<'_>, request: &mut Request) {
+        let Recipient { id, row, contacts, errors } = recipient;
+        match id.as_deref() {
             Some(id) if errors.is_empty() => {
-                row.hash = hash_of(&id);
+                let row = RecipientRow { hash: hash_of(id), ..*row };
                 let shard = shard_of(slot_of(row.hash), self.shards);
                 let addresses = std::array::from_fn(|channel| contacts[channel].as_deref());
-                request.recipients[shard as usize].push(row, &id, &addresses);
+                request.recipients[shard as usize].push(row, id, &addresses);
                 request.shards.push(shard);
             }
             id => {
-                request.invalid.push(Invalid { id: id.map(Into::into), errors: errors.into_list() });
+                request.invalid.push(Invalid { id: id.map(Into::into), errors: errors.list().to_vec() });
                 request.shards.push(NO_SHARD);
             }
         }

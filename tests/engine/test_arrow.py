@@ -87,6 +87,7 @@ def answers_to(request: Request, ids: list[str], seed: int) -> dict[int, bytes |
             "cost": lambda: generator.choice([0, 1, 7_500, 12_500_000, 10**18 - 1]),
             "confidence": lambda: generator.choice([0, 5_080, 9_999, 10_000]),
             "next_eligible_at": lambda: generator.choice([NONE, 1_772_341_200]),
+            "left_out": lambda: generator.choice([0, 0, 0b101_0001]),
         }
         columns = [
             np.array([draws[name]() for _ in range(rows)], dtype=dtype).tobytes() for name, dtype in ANSWER_LAYOUT

@@ -33,9 +33,10 @@ def batch_body(recipients: list[Any], **options: Any) -> bytes:
     return json.dumps({"campaign_id": "spring", "recipients": recipients} | options).encode()
 
 
-def answer_of(rows: int) -> bytes:
-    """What a shard answers that schedules all of its rows by sms."""
+def answer_of(rows: int, left_out: int = 0) -> bytes:
+    """What a shard answers that schedules all of its rows by sms, and could not use these channels' addresses."""
     values = {"channel": 1, "reason": 255, "cost": 7_500, "confidence": 10_000, "next_eligible_at": NONE}
+    values["left_out"] = left_out
     columns = (np.full(rows, values.get(name, 0), dtype=dtype).tobytes() for name, dtype in ANSWER_LAYOUT)
     return np.uint32(rows).tobytes() + b"".join(columns) + np.uint32(0).tobytes()  # and no explanations
 
@@ -341,9 +342,10 @@ def test_what_no_parser_likes_is_refused_soon(body: bytes, status: int | None) -
 
 
 def test_a_single_send_and_a_profile() -> None:
-    request = PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "contacts": {"sms": "x"}}}')
+    request = PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "contacts": {"whatsapp": "x"}}}')
     assert (request.campaign_id, request.size) == ("a", 1)
-    ((rendered, tally),) = request.replies(dict.fromkeys(request.shards, answer_of(1))).render_sends()
+    answers = dict.fromkeys(request.shards, answer_of(1, 1 << CHANNELS.index("whatsapp")))
+    ((rendered, tally),) = request.replies(answers).render_sends()
     assert tally == [("scheduled", "sms", 1)]
     decision = msgspec.json.decode(rendered)
     assert list(decision) == FIELDS
@@ -352,11 +354,11 @@ def test_a_single_send_and_a_profile() -> None:
         1.0,
         "1970-01-01T00:00:00+00:00",
     )
-    assert decision["warnings"] == [
-        "contacts.sms: not an E.164 phone number such as +50937001234; the channel is left out"
-    ]
+    warnings = ["contacts.whatsapp: not an E.164 phone number such as +50937001234; the channel is left out"]
+    assert decision["warnings"] == warnings
     ((rendered, tally),) = request.replies({}).render_sends()
-    assert (msgspec.json.decode(rendered)["status"], tally) == ("unavailable", [("unavailable", "", 1)])
+    decision = msgspec.json.decode(rendered)
+    assert (decision["status"], decision["warnings"], tally) == ("unavailable", warnings, [("unavailable", "", 1)])
     with pytest.raises(RequestError) as raised:
         PARSER.parse_send(b'{"campaign_id": "a", "recipient": {"id": "c-1", "timezone": null}}')
     assert (raised.value.status, raised.value.errors[0][0]) == (422, "/recipient/timezone")

@@ -45,9 +45,9 @@ impl<'a> Recipients<'a> {
         }
     }
 
-    /// The recipient of a row, its faults in the order of the contract's fields.
-    pub fn get(&self, row: usize, zones: &Zones) -> Recipient<'a> {
-        let mut recipient = Recipient::default();
+    /// Reads the recipient of a row into `recipient`, its faults in the order of the contract's fields.
+    pub fn read(&self, row: usize, zones: &Zones, recipient: &mut Recipient<'a>) {
+        recipient.clear();
         let id = self.id.get(row);
         if id.is_some() {
             recipient.take_id(id.map(Cow::Borrowed));
@@ -70,12 +70,11 @@ impl<'a> Recipients<'a> {
             recipient.row.given |= given::CONTACTS;
         }
         if self.preferences.is_given(row) {
-            self.preferences(row, &mut recipient);
+            self.preferences(row, recipient);
         }
         if id.is_none() {
             recipient.errors.push("/id", REQUIRED);
         }
-        recipient
     }
 
     fn preferences(&self, row: usize, recipient: &mut Recipient<'a>) {
