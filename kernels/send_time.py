@@ -157,14 +157,16 @@ def _take_chosen(
     """A minute of the hour of `choice` for each candidate of row i; without one, the first permitted from the horizon
     on."""
     without_hour = 0
+    mask, bit = 0, 0  # the last one that was looked at: most channels have the same, for nothing cuts their hours
     for channel in range(CHANNEL_COUNT):
         if candidates >> channel & 1:
             if masks[choice, channel] == 0:
                 without_hour |= 1 << channel
             else:
-                rank = whole(spread % np.uint64(bit_count(masks[choice, channel])))
-                wall = walls[choice, channel] + bit_at(masks[choice, channel], rank) * MINUTE
-                out_instant[i, channel] = minute_at_wall(clock, wall)
+                if masks[choice, channel] != mask:
+                    mask = masks[choice, channel]
+                    bit = bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
+                out_instant[i, channel] = minute_at_wall(clock, walls[choice, channel] + bit * MINUTE)
     if without_hour:
         after = max(permission.first_minute, -(-horizon // MINUTE) * MINUTE)
         _take_first(after, clock, permission, without_hour, out_instant, i)
