@@ -79,11 +79,10 @@ pub fn write_utc(seconds: i64, out: &mut Vec<u8>) -> bool {
 pub fn write_local(seconds: i64, offset_minutes: i16, out: &mut Vec<u8>) -> bool {
     let written = write_civil(seconds, offset_minutes, out);
     if written {
+        let sign = if offset_minutes < 0 { b'-' } else { b'+' };
         let minutes = offset_minutes.unsigned_abs();
-        out.push(if offset_minutes < 0 { b'-' } else { b'+' });
-        out.extend_from_slice(&two_digits(minutes / 60));
-        out.push(b':');
-        out.extend_from_slice(&two_digits(minutes % 60));
+        let ([h1, h2], [m1, m2]) = (two_digits(minutes / 60), two_digits(minutes % 60));
+        out.extend_from_slice(&[sign, h1, h2, b':', m1, m2]);
     }
     written
 }
@@ -106,9 +105,21 @@ fn write_civil(seconds: i64, offset_minutes: i16, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// The last two digits.
 fn two_digits(number: u16) -> [u8; 2] {
-    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+    TWO_DIGITS[usize::from(number % 100)]
 }
+
+/// `00` to `99`: looked up, since an instant has nine of them and an answer thousands of instants.
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut texts = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        texts[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    texts
+};
 
 #[cfg(test)]
 mod tests {
