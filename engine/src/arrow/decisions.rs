@@ -9,8 +9,8 @@ use arrow_array::{
     ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int8Array, ListArray, RecordBatch, StringArray,
     StructArray, TimestampSecondArray,
 };
-use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_ipc::writer::StreamWriter;
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, OffsetBufferBuilder};
+use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Metadata, Schema};
 
 use crate::address::warning;
@@ -28,16 +28,18 @@ const CONFIDENCE_ONE: f64 = 10_000.0;
 
 /// How long texts of a row are, or about that.
 const MESSAGE_ID_BYTES: usize = 18;
-const RECIPIENT_ID_BYTES: usize = 16;
+const RECIPIENT_ID_BYTES: usize = 36;
 const LOCAL_TIME_BYTES: usize = 25;
+const CHAIN_BYTES: usize = 24;
 
-/// The answer to a batch. An error is a bug: the columns are made here.
-pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Result<Vec<u8>, ArrowError> {
+/// The answer to a batch, in pieces that follow one another: put together here, it would be copied once more. An error
+/// is a bug: the columns are made here.
+pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Result<Vec<Buffer>, ArrowError> {
     let mut rows = Rows::new(request.header.explain, request.size());
     replies.verdicts(request).for_each(|verdict| rows.push(&verdict));
     let counts = replies.counts();
     let told = [("counts", render::counts(counts)), ("reasons", render::reasons(counts))];
-    let told = told.map(|(name, json)| (name, text_of(&json).to_owned()));
+    let told = told.map(|(name, json)| (name, String::from_utf8_lossy(&json).into_owned()));
     let metadata: Metadata = told.into_iter().chain(batch_id.map(|id| ("batch_id", id.to_owned()))).collect();
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = rows
         .into_columns()?
@@ -45,54 +47,90 @@ pub fn batch(request: &Request, replies: &Replies, batch_id: Option<&str>) -> Re
         .map(|(name, nullable, column)| (Field::new(name, column.data_type().clone(), nullable), column))
         .unzip();
     let schema = Arc::new(Schema::new(fields).with_metadata(metadata));
-    let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
-    writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
-    writer.into_inner()
+    let mut encoder = StreamEncoder::try_new(&schema)?;
+    let mut pieces = encoder.encode(&RecordBatch::try_new(schema, columns)?)?;
+    pieces.extend(encoder.finish()?);
+    Ok(pieces)
 }
 
-/// Lists that follow one another: how long each is, None where there is none.
-#[derive(Default)]
-struct Lists {
-    lengths: Vec<usize>,
-    given: Vec<bool>,
+/// Texts written here, one behind the other; an empty one is none. That they are texts is checked of all at once.
+struct Texts {
+    bytes: Vec<u8>,
+    offsets: OffsetBufferBuilder<i32>,
 }
 
-impl Lists {
-    fn push(&mut self, length: Option<usize>) {
-        self.lengths.push(length.unwrap_or(0));
-        self.given.push(length.is_some());
+impl Texts {
+    fn with_capacity(texts: usize, bytes: usize) -> Self {
+        Texts { bytes: Vec::with_capacity(bytes), offsets: OffsetBufferBuilder::new(texts) }
     }
 
-    fn of(self, items: ArrayRef) -> Result<ArrayRef, ArrowError> {
-        let field = Arc::new(Field::new_list_field(items.data_type().clone(), false));
-        let nulls = Some(NullBuffer::from(self.given)).filter(|nulls| nulls.null_count() > 0);
-        Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(self.lengths), items, nulls)?))
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        self.offsets.push_length(self.bytes.len() - before);
+    }
+
+    fn push_none(&mut self) {
+        self.offsets.push_length(0);
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let offsets = self.offsets.finish();
+        let given = BooleanBuffer::collect_bool(offsets.len() - 1, |row| offsets[row] < offsets[row + 1]);
+        Ok(Arc::new(StringArray::try_new(offsets, self.bytes.into(), Some(given.into()))?))
     }
 }
 
-/// The columns while they grow. Words are kept as their places in a table.
+/// Lists of words, one behind the other.
+struct WordLists {
+    offsets: OffsetBufferBuilder<i32>,
+    words: Texts,
+}
+
+impl WordLists {
+    fn with_capacity(lists: usize, bytes: usize) -> Self {
+        WordLists { offsets: OffsetBufferBuilder::new(lists), words: Texts::with_capacity(lists, bytes) }
+    }
+
+    fn push(&mut self, words: impl Iterator<Item = &'static str>) {
+        let mut count = 0;
+        for word in words {
+            self.words.push(|out| out.extend_from_slice(word.as_bytes()));
+            count += 1;
+        }
+        self.offsets.push_length(count);
+    }
+
+    fn push_none(&mut self) {
+        self.offsets.push_length(0);
+    }
+
+    fn finish(self, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+        lists(self.offsets.finish(), self.words.finish()?, nulls)
+    }
+}
+
+/// The columns while they grow; those that only some statuses have hold a zero elsewhere. Words are kept as their places
+/// in a table.
 struct Rows {
-    message_id: StringBuilder,
+    message_id: Texts,
     recipient_id: StringBuilder,
-    status: Vec<Option<i8>>,
-    reason: Vec<Option<i8>>,
+    status: Vec<i8>,
+    reason: Vec<i8>,
     details: Vec<&'static str>,
     detail: Vec<Option<i8>>,
-    channel: Vec<Option<i8>>,
-    scheduled_at: Vec<Option<i64>>,
-    scheduled_local: StringBuilder,
-    chains: Lists,
-    chain: Vec<&'static str>,
-    cost: Vec<Option<i128>>,
-    confidence: Vec<Option<f64>>,
+    channel: Vec<i8>,
+    scheduled_at: Vec<i64>,
+    scheduled_local: Texts,
+    chain: WordLists,
+    cost: Vec<i128>,
+    confidence: Vec<f64>,
     next_eligible_at: Vec<Option<i64>>,
-    warnings: Lists,
-    warning: Vec<&'static str>,
-    errors: Lists,
+    warnings: WordLists,
+    errors: OffsetBufferBuilder<i32>,
     error_paths: StringBuilder,
     error_messages: StringBuilder,
     explanation: Option<StringBuilder>,
-    scratch: Vec<u8>,
 }
 
 impl Rows {
@@ -100,7 +138,7 @@ impl Rows {
         let reasons = Reason::ALL.iter();
         let details = reasons.clone().map(|reason| reason.detail()).chain(reasons.filter_map(|one| one.deferral()));
         Rows {
-            message_id: StringBuilder::with_capacity(rows, rows * MESSAGE_ID_BYTES),
+            message_id: Texts::with_capacity(rows, rows * MESSAGE_ID_BYTES),
             recipient_id: StringBuilder::with_capacity(rows, rows * RECIPIENT_ID_BYTES),
             status: Vec::with_capacity(rows),
             reason: Vec::with_capacity(rows),
@@ -108,19 +146,16 @@ impl Rows {
             detail: Vec::with_capacity(rows),
             channel: Vec::with_capacity(rows),
             scheduled_at: Vec::with_capacity(rows),
-            scheduled_local: StringBuilder::with_capacity(rows, rows * LOCAL_TIME_BYTES),
-            chains: Lists::default(),
-            chain: Vec::new(),
+            scheduled_local: Texts::with_capacity(rows, rows * LOCAL_TIME_BYTES),
+            chain: WordLists::with_capacity(rows, rows * CHAIN_BYTES),
             cost: Vec::with_capacity(rows),
             confidence: Vec::with_capacity(rows),
             next_eligible_at: Vec::with_capacity(rows),
-            warnings: Lists::default(),
-            warning: Vec::new(),
-            errors: Lists::default(),
+            warnings: WordLists::with_capacity(rows, 0),
+            errors: OffsetBufferBuilder::new(rows),
             error_paths: StringBuilder::new(),
             error_messages: StringBuilder::new(),
             explanation: explain.then(StringBuilder::new),
-            scratch: Vec::new(),
         }
     }
 
@@ -132,7 +167,7 @@ impl Rows {
             }
             Verdict::Valid { id, left_out, outcome, explanation } => {
                 self.recipient_id.append_value(id);
-                self.errors.push(None);
+                self.errors.push_length(0);
                 match outcome {
                     Outcome::Scheduled { channel, decision } => self.push_scheduled(*channel, decision),
                     Outcome::Blocked { reason, next_eligible_at } => {
@@ -145,9 +180,7 @@ impl Rows {
                 (*left_out, *explanation)
             }
         };
-        let before = self.warning.len();
-        self.warning.extend(channels_of(left_out).map(warning));
-        self.warnings.push(Some(self.warning.len() - before));
+        self.warnings.push(channels_of(left_out).map(warning));
         if let Some(column) = &mut self.explanation {
             column.append_option(explanation);
         }
@@ -155,27 +188,19 @@ impl Rows {
 
     fn push_scheduled(&mut self, channel: Channel, decision: &Decision) {
         match decision.message_id {
-            0 => self.message_id.append_null(),
-            number => {
-                self.scratch.clear();
-                render::write_message_id(number, &mut self.scratch);
-                self.message_id.append_value(text_of(&self.scratch));
-            }
+            0 => self.message_id.push_none(),
+            number => self.message_id.push(|out| render::write_message_id(number, out)),
         }
-        self.status.push(Some(Status::Scheduled as i8));
-        self.reason.push(None);
-        let deferral = Reason::from_code(decision.reason).and_then(Reason::deferral);
-        self.push_detail(deferral);
-        self.channel.push(Some(channel as i8));
-        self.scheduled_at.push(Some(decision.scheduled_at));
-        self.scratch.clear();
-        write_local(decision.scheduled_at, decision.offset_minutes, &mut self.scratch);
-        self.scheduled_local.append_value(text_of(&self.scratch));
-        let before = self.chain.len();
-        self.chain.extend(unpack_channels(decision.chain).map(Channel::text));
-        self.chains.push(Some(self.chain.len() - before));
-        self.cost.push(Some(i128::from(decision.cost)));
-        self.confidence.push(Some(f64::from(decision.confidence) / CONFIDENCE_ONE));
+        self.status.push(Status::Scheduled as i8);
+        self.reason.push(0);
+        self.push_detail(Reason::from_code(decision.reason).and_then(Reason::deferral));
+        self.channel.push(channel as i8);
+        self.scheduled_at.push(decision.scheduled_at);
+        // The replies were checked to hold only instants that can be written.
+        self.scheduled_local.push(|out| _ = write_local(decision.scheduled_at, decision.offset_minutes, out));
+        self.chain.push(unpack_channels(decision.chain).map(Channel::text));
+        self.cost.push(i128::from(decision.cost));
+        self.confidence.push(f64::from(decision.confidence) / CONFIDENCE_ONE);
         self.next_eligible_at.push(None);
     }
 
@@ -187,23 +212,23 @@ impl Rows {
         detail: &'static str,
         next_eligible_at: Option<i64>,
     ) {
-        self.message_id.append_null();
-        self.status.push(Some(status as i8));
-        self.reason.push(reason.map(|reason| reason as i8));
+        self.message_id.push_none();
+        self.status.push(status as i8);
+        self.reason.push(reason.map_or(0, |reason| reason as i8));
         self.push_detail(Some(detail));
-        self.channel.push(None);
-        self.scheduled_at.push(None);
-        self.scheduled_local.append_null();
-        self.chains.push(None);
-        self.cost.push(None);
-        self.confidence.push(None);
+        self.channel.push(0);
+        self.scheduled_at.push(0);
+        self.scheduled_local.push_none();
+        self.chain.push_none();
+        self.cost.push(0);
+        self.confidence.push(0.0);
         self.next_eligible_at.push(next_eligible_at);
     }
 
     fn push_invalid(&mut self, index: usize, invalid: &Invalid) {
         self.recipient_id.append_option(invalid.id.as_deref());
         self.push_nothing_sent(Status::Invalid, None, INVALID_DETAIL, None);
-        self.errors.push(Some(invalid.errors.len()));
+        self.errors.push_length(invalid.errors.len());
         for error in &invalid.errors {
             self.error_paths.append_value(format!("/recipients/{index}{}", error.path));
             self.error_messages.append_value(&error.message);
@@ -215,29 +240,39 @@ impl Rows {
         self.detail.push(place.map(|place| place as i8));
     }
 
+    /// Where the rows have another status.
+    fn none_but(&self, status: Status) -> Option<NullBuffer> {
+        Some(BooleanBuffer::collect_bool(self.status.len(), |row| self.status[row] == status as i8).into())
+    }
+
     /// Name, whether null may occur, and values of each column, in the order of the contract.
     fn into_columns(mut self) -> Result<Vec<(&'static str, bool, ArrayRef)>, ArrowError> {
-        let instants = |column: Vec<Option<i64>>| Arc::new(TimestampSecondArray::from(column).with_timezone("UTC"));
+        let [scheduled, blocked, invalid] =
+            [Status::Scheduled, Status::Blocked, Status::Invalid].map(|status| self.none_but(status));
+        let scheduled_at = TimestampSecondArray::try_new(self.scheduled_at.into(), scheduled.clone())?;
+        let next_eligible_at = TimestampSecondArray::from(self.next_eligible_at);
         let (precision, scale) = AMOUNT_DIGITS;
+        let cost = Decimal128Array::try_new(self.cost.into(), scheduled.clone())?;
+        let confidence = Float64Array::try_new(self.confidence.into(), scheduled.clone())?;
         let error_fields: Fields =
             ["path", "message"].map(|name| Field::new(name, DataType::Utf8, false)).into_iter().collect();
         let errors: Vec<ArrayRef> = vec![Arc::new(self.error_paths.finish()), Arc::new(self.error_messages.finish())];
         let errors = StructArray::try_new(error_fields, errors, None)?;
         let mut columns: Vec<(&str, bool, ArrayRef)> = vec![
-            ("message_id", true, Arc::new(self.message_id.finish())),
+            ("message_id", true, self.message_id.finish()?),
             ("recipient_id", true, Arc::new(self.recipient_id.finish())),
-            ("status", false, words(self.status, STATUSES)?),
-            ("reason", true, words(self.reason, REASONS)?),
-            ("detail", true, words(self.detail, &self.details)?),
-            ("channel", true, words(self.channel, CHANNELS)?),
-            ("scheduled_at", true, instants(self.scheduled_at)),
-            ("scheduled_local", true, Arc::new(self.scheduled_local.finish())),
-            ("fallback_chain", true, self.chains.of(Arc::new(StringArray::from(self.chain)))?),
-            ("cost", true, Arc::new(Decimal128Array::from(self.cost).with_precision_and_scale(precision, scale)?)),
-            ("confidence", true, Arc::new(Float64Array::from(self.confidence))),
-            ("next_eligible_at", true, instants(self.next_eligible_at)),
-            ("warnings", false, self.warnings.of(Arc::new(StringArray::from(self.warning)))?),
-            ("errors", true, self.errors.of(Arc::new(errors))?),
+            ("status", false, words(Int8Array::from(self.status), STATUSES)?),
+            ("reason", true, words(Int8Array::try_new(self.reason.into(), blocked)?, REASONS)?),
+            ("detail", true, words(Int8Array::from(self.detail), &self.details)?),
+            ("channel", true, words(Int8Array::try_new(self.channel.into(), scheduled.clone())?, CHANNELS)?),
+            ("scheduled_at", true, Arc::new(scheduled_at.with_timezone("UTC"))),
+            ("scheduled_local", true, self.scheduled_local.finish()?),
+            ("fallback_chain", true, self.chain.finish(scheduled)?),
+            ("cost", true, Arc::new(cost.with_precision_and_scale(precision, scale)?)),
+            ("confidence", true, Arc::new(confidence)),
+            ("next_eligible_at", true, Arc::new(next_eligible_at.with_timezone("UTC"))),
+            ("warnings", false, self.warnings.finish(None)?),
+            ("errors", true, lists(self.errors.finish(), Arc::new(errors), invalid)?),
         ];
         if let Some(mut explanation) = self.explanation {
             columns.push(("explanation", true, Arc::new(explanation.finish())));
@@ -246,12 +281,12 @@ impl Rows {
     }
 }
 
-/// What was written here; it is ASCII.
-fn text_of(written: &[u8]) -> &str {
-    std::str::from_utf8(written).unwrap_or_default()
+fn words(places: Int8Array, table: &[&'static str]) -> Result<ArrayRef, ArrowError> {
+    let words = Arc::new(StringArray::from(table.to_vec()));
+    Ok(Arc::new(DictionaryArray::<Int8Type>::try_new(places, words)?))
 }
 
-fn words(places: Vec<Option<i8>>, table: &[&'static str]) -> Result<ArrayRef, ArrowError> {
-    let words = Arc::new(StringArray::from(table.to_vec()));
-    Ok(Arc::new(DictionaryArray::<Int8Type>::try_new(Int8Array::from(places), words)?))
+fn lists(offsets: OffsetBuffer<i32>, items: ArrayRef, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    let field = Arc::new(Field::new_list_field(items.data_type().clone(), false));
+    Ok(Arc::new(ListArray::try_new(field, offsets, items, nulls)?))
 }

@@ -1,5 +1,7 @@
 //! Bodies in and answers out, for the front end.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use hashbrown::HashMap;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
@@ -130,7 +132,9 @@ impl Replies {
         let request = &self.request.get().0;
         let rendered = py.detach(|| arrow::decisions::batch(request, &self.replies, batch_id));
         let rendered = rendered.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(PyBytes::new(py, &rendered))
+        PyBytes::new_with(py, rendered.iter().map(|piece| piece.len()).sum(), |mut bytes| {
+            Ok(rendered.iter().try_for_each(|piece| bytes.write_all(piece))?)
+        })
     }
 
     fn render_sends<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, render::Tally)> {
