@@ -14,6 +14,10 @@ pub mod given {
     pub const PREFERENCES: u8 = 16;
 }
 
+/// How many texts a recipient has, and how many bytes they take together, or about that.
+const TEXTS: usize = 4;
+pub const TEXT_BYTES: usize = 80;
+
 /// No quiet hours given.
 pub const NO_QUIET_HOURS: u16 = u16::MAX;
 
@@ -122,11 +126,12 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    pub fn with_capacity(rows: usize) -> Self {
+    /// With room for so many, and for so many bytes of their texts.
+    pub fn with_capacity(rows: usize, text_bytes: usize) -> Self {
         Recipients {
             columns: RecipientColumns::with_capacity(rows),
-            ends: Vec::with_capacity(rows * 3),
-            texts: String::with_capacity(rows * 48),
+            ends: Vec::with_capacity(rows * TEXTS),
+            texts: String::with_capacity(text_bytes),
             first_text: Vec::with_capacity(rows),
         }
     }
@@ -165,7 +170,7 @@ impl Recipients {
 
     /// Some of the recipients, in the order of `rows`; one that is not there is left out.
     pub fn pick(&self, rows: &[u32]) -> Self {
-        let mut picked = Recipients::with_capacity(rows.len());
+        let mut picked = Recipients::with_capacity(rows.len(), rows.len() * TEXT_BYTES);
         rows.iter().map(|row| *row as usize).filter(|row| *row < self.len()).for_each(|row| picked.copy(self, row));
         picked
     }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use postcard::ser_flavors::ExtendFlavor;
+use postcard::ser_flavors::Flavor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -157,9 +157,35 @@ impl<'s> Writer<'s> {
 
 /// Appends a value.
 pub fn append(value: &impl Serialize, bytes: &mut Vec<u8>) -> Result<(), Corrupt> {
-    let flavor = ExtendFlavor::new(std::mem::take(bytes));
-    *bytes = postcard::serialize_with_flavor(value, flavor).map_err(|_| Corrupt("a record cannot be written"))?;
-    Ok(())
+    postcard::serialize_with_flavor(value, Behind(bytes)).map_err(|_| Corrupt("a record cannot be written"))
+}
+
+/// Writes behind what is there. Records are made of pieces of a few bytes, and a call that copies one takes longer than
+/// a byte at a time.
+struct Behind<'v>(&'v mut Vec<u8>);
+
+/// The longest piece that is written a byte at a time.
+const SHORT_BYTES: usize = 8;
+
+impl Flavor for Behind<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, piece: &[u8]) -> postcard::Result<()> {
+        match piece.len() {
+            0..=SHORT_BYTES => piece.iter().for_each(|byte| self.0.push(*byte)),
+            _ => self.0.extend_from_slice(piece),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads records one after the other.

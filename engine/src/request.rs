@@ -8,7 +8,7 @@ use crate::arrow;
 use crate::fault::{ERRORS_MAX, Errors, Fault, FieldError, path_of};
 use crate::json::{Broken, Cursor, utf8};
 use crate::options::Setting;
-use crate::part::{Header, Part, RecipientRow, Recipients};
+use crate::part::{Header, Part, RecipientRow, Recipients, TEXT_BYTES};
 use crate::recipient::{self, ID_TAKES, NO_FIELD, REQUIRED, Recipient, TWICE, Zones, is_id};
 use crate::slot::{hash_of, shard_of, slot_of};
 use crate::words::ChannelMask;
@@ -167,6 +167,9 @@ impl Parser {
         let mut request = self.whole(&mut cursor, Form::Options).map_err(|stop| stop.into_fault(options))?;
         arrow::stream::read(stream, RECIPIENTS_MAX, |batch| {
             let recipients = arrow::recipients::Recipients::of(batch);
+            if request.size() == 0 {
+                request.make_room(batch.num_rows());
+            }
             let mut recipient = Recipient::default();
             for row in 0..batch.num_rows() {
                 recipients.read(row, &self.zones, &mut recipient);
@@ -364,6 +367,13 @@ impl Request {
 
     fn of_nobody(header: Header, shards: usize) -> Self {
         Request { header, shards: Vec::new(), recipients: vec![Recipients::default(); shards], invalid: Vec::new() }
+    }
+
+    /// Room for so many recipients, an eighth more than its share for each shard, instead of what was there.
+    fn make_room(&mut self, size: usize) {
+        let rows = (size + size / 8) / self.recipients.len().max(1);
+        self.recipients.fill_with(|| Recipients::with_capacity(rows, rows * TEXT_BYTES));
+        self.shards.reserve(size);
     }
 
     /// Adds the recipients, all valid, of another request to the same shards.
