@@ -2,7 +2,7 @@
 
 The rule: XXH3-64 of a recipient's id gives one of 1,024 slots, a slot gives a shard (slot modulo shards); a
 message's id carries its recipient's slot. The router reads the body of a request in one pass, places every
-recipient, and hands each shard one buffer of columns; no Python object per recipient (Rust: engine/src/request.rs).
+recipient, and hands each shard one buffer of columns; no Python object per recipient (Rust: engine/src/parser.rs).
 """
 
 from __future__ import annotations

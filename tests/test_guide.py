@@ -304,7 +304,7 @@ TESTED_ELSEWHERE = {
     "72": "tests/kernels/test_send_time.py",
     "1,000": "tests/engine/test_explain.py",
     "100,000": "tests/engine/test_request.py",
-    "65,536": "engine/src/request/tests.rs",
+    "65,536": "engine/src/parser/tests.rs",
     **dict.fromkeys(("998", "4,096", "2,000", "8,000", "10,000"), "tests/engine/test_content.py"),
     **dict.fromkeys(("160", "153", "70", "67", "16"), "tests/engine/test_segments.py"),
 }

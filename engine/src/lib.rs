@@ -29,6 +29,7 @@ pub mod keys;
 pub mod messages;
 pub mod minutes;
 pub mod options;
+pub mod parser;
 pub mod part;
 pub mod permission;
 pub mod plan;

@@ -1,34 +1,16 @@
-//! A request: from the body of a batch, a single send or a profile, in JSON or Arrow, to the parts of the shards.
+//! A request: what a body says, its recipients by the shards that decide on them.
 
-use bytes::Bytes;
 use hashbrown::HashMap;
-use jiter::Peek;
 
-use crate::arrow;
-use crate::fault::{ERRORS_MAX, Errors, Fault, FieldError, path_of};
-use crate::json::{Broken, Cursor, utf8};
-use crate::options::Setting;
+use crate::fault::{Fault, FieldError};
 use crate::part::{Header, Part, RecipientRow, Recipients, TEXT_BYTES};
-use crate::recipient::{self, ID_TAKES, NO_FIELD, REQUIRED, Recipient, TWICE, Zones, is_id};
-use crate::slot::{hash_of, shard_of, slot_of};
-use crate::words::ChannelMask;
-
-/// How many recipients one request may have.
-pub const RECIPIENTS_MAX: usize = 100_000;
+use crate::words::{CHANNEL_COUNT, ChannelMask};
 
 /// How many one may have whose decisions are explained: an explanation is many times as long as a decision.
 const EXPLAINED_MAX: usize = 1_000;
 
-const EXPLAIN_TAKES: &str = "takes true for up to 1,000 recipients";
-
 /// The shard of a recipient that goes to none.
 const NO_SHARD: u32 = u32::MAX;
-
-/// Turns bodies into requests.
-pub struct Parser {
-    zones: Zones,
-    shards: u32,
-}
 
 /// A recipient that no shard decides.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,264 +43,38 @@ pub struct Request {
     invalid: Vec<Invalid>,
 }
 
-/// Why reading stopped.
-enum Stop {
-    Broken(Broken),
-    Fault(Fault),
-}
-
-impl From<Broken> for Stop {
-    fn from(broken: Broken) -> Self {
-        Stop::Broken(broken)
-    }
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Stop::Fault(fault)
-    }
-}
-
-impl Stop {
-    fn into_fault(self, body: &[u8]) -> Fault {
-        match self {
-            Stop::Broken(broken) => broken.into_fault(body),
-            Stop::Fault(fault) => fault,
-        }
-    }
-}
-
-/// How a body holds its recipients.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Batch,
-    Send,
-    /// It does not: they come beside it.
-    Options,
-}
-
-impl Form {
-    fn path(self) -> &'static str {
-        match self {
-            Form::Batch | Form::Options => "/recipients",
-            Form::Send => "/recipient",
-        }
-    }
-
-    fn has_recipients_as(self, name: &str) -> bool {
-        self != Form::Options && self.path().strip_prefix('/') == Some(name)
-    }
-}
-
-/// A field of a request.
-enum Key {
-    Setting(Setting),
-    Recipients,
-    Other(String),
-}
-
-const RECIPIENTS_BIT: u16 = 1 << 15;
-
-impl Key {
-    fn of(form: Form, name: &str) -> Self {
-        match Setting::from_name(name) {
-            Some(setting) => Key::Setting(setting),
-            None if form.has_recipients_as(name) => Key::Recipients,
-            None => Key::Other(name.to_owned()),
-        }
-    }
-
-    fn bit(&self) -> u16 {
-        match self {
-            Key::Setting(setting) => 1 << *setting as u16,
-            Key::Recipients => RECIPIENTS_BIT,
-            Key::Other(_) => 0,
-        }
-    }
-
-    fn path(&self, form: Form) -> String {
-        match self {
-            Key::Setting(setting) => setting.path().to_owned(),
-            Key::Recipients => form.path().to_owned(),
-            Key::Other(name) => path_of("", name),
-        }
-    }
-}
-
-impl Parser {
-    /// A parser for zones by code and a number of shards, at least one.
-    pub fn new(zones: impl IntoIterator<Item = String>, shards: u32) -> Self {
-        Parser { zones: zones.into_iter().zip(0..).collect(), shards: shards.max(1) }
-    }
-
-    pub fn shards(&self) -> u32 {
-        self.shards
-    }
-
-    /// Reads the body of a batch. A wrong recipient is marked; anything else wrong refuses the whole.
-    pub fn batch(&self, body: &[u8]) -> Result<Request, Fault> {
-        let mut cursor = Cursor::new(utf8(body)?);
-        self.whole(&mut cursor, Form::Batch).map_err(|stop| stop.into_fault(body))
-    }
-
-    /// Reads a batch whose recipients are an Arrow stream; `options` is a JSON object of all else.
-    pub fn arrow_batch(&self, options: &[u8], stream: Bytes) -> Result<Request, Fault> {
-        let mut cursor = Cursor::new(utf8(options)?);
-        let mut request = self.whole(&mut cursor, Form::Options).map_err(|stop| stop.into_fault(options))?;
-        arrow::stream::read(stream, RECIPIENTS_MAX, |batch| {
-            let recipients = arrow::recipients::Recipients::of(batch);
-            if request.size() == 0 {
-                request.make_room(batch.num_rows());
-            }
-            let mut recipient = Recipient::default();
-            for row in 0..batch.num_rows() {
-                recipients.read(row, &self.zones, &mut recipient);
-                self.place(&recipient, &mut request);
-            }
-        })?;
-        if request.explains_too_many() {
-            return Err(Fault::one(400, Setting::Explain.path(), EXPLAIN_TAKES));
-        }
-        Ok(request)
-    }
-
-    /// Reads the body of a single send; a wrong recipient refuses it with 422.
-    pub fn send(&self, body: &[u8]) -> Result<Request, Fault> {
-        let mut cursor = Cursor::new(utf8(body)?);
-        let request = self.whole(&mut cursor, Form::Send).map_err(|stop| stop.into_fault(body))?;
-        request.all_valid("/recipient")
-    }
-
-    /// Reads the body of a profile, whose recipient the path names; a wrong recipient refuses it with 422.
-    pub fn profile(&self, id: &str, body: &[u8]) -> Result<Request, Fault> {
-        let text = utf8(body)?;
-        if !is_id(id) {
-            return Err(Fault::one(422, "/id", ID_TAKES));
-        }
-        let mut cursor = Cursor::new(text);
-        let mut read = || {
-            let peek = cursor.peek()?;
-            let mut recipient = recipient::json::read(&mut cursor, peek, &self.zones, false)?;
-            cursor.finish()?;
-            if recipient.id.as_ref().is_some_and(|given| given != id) {
-                recipient.errors.push("/id", "takes the id of the path, or may be left out");
-            }
-            recipient.id = Some(id.into());
-            Ok(recipient)
-        };
-        let recipient = read().map_err(|broken: Broken| broken.into_fault(body))?;
-        let mut request = self.empty();
-        self.place(&recipient, &mut request);
-        request.all_valid("")
-    }
-
-    fn empty(&self) -> Request {
-        Request::of_nobody(Header::new(""), self.shards as usize)
-    }
-
-    fn whole(&self, cursor: &mut Cursor<'_>, form: Form) -> Result<Request, Stop> {
-        let peek = cursor.peek()?;
-        if peek != Peek::Object {
-            cursor.skip(peek)?;
-            cursor.finish()?;
-            return Err(Fault::one(400, "", "takes an object").into());
-        }
-        let mut request = self.empty();
-        let mut errors = Errors::at_most(ERRORS_MAX);
-        let mut seen = 0;
-        let mut next = cursor.first_key(|name| Key::of(form, name))?;
-        while let Some(key) = next {
-            let peek = cursor.peek()?;
-            let again = seen & key.bit() != 0;
-            seen |= key.bit();
-            match key {
-                _ if again => refuse(cursor, peek, &mut errors, key.path(form), TWICE)?,
-                Key::Setting(setting) => setting.read(cursor, peek, &mut request.header, &mut errors)?,
-                Key::Recipients => self.recipients(cursor, peek, form, &mut request, &mut errors)?,
-                Key::Other(_) => refuse(cursor, peek, &mut errors, key.path(form), NO_FIELD)?,
-            }
-            next = cursor.next_key(|name| Key::of(form, name))?;
-        }
-        cursor.finish()?;
-        for key in [Key::Setting(Setting::CampaignId), Key::Recipients] {
-            if seen & key.bit() == 0 && (form, key.bit()) != (Form::Options, RECIPIENTS_BIT) {
-                errors.push(key.path(form), REQUIRED);
-            }
-        }
-        if request.explains_too_many() {
-            errors.push(Setting::Explain.path(), EXPLAIN_TAKES);
-        }
-        if errors.is_empty() { Ok(request) } else { Err(Fault::many(400, errors.into_list()).into()) }
-    }
-
-    fn recipients(
-        &self,
-        cursor: &mut Cursor<'_>,
-        peek: Peek,
-        form: Form,
-        request: &mut Request,
-        errors: &mut Errors,
-    ) -> Result<(), Stop> {
-        if form == Form::Send {
-            self.recipient(cursor, peek, request)?;
-            return Ok(());
-        }
-        if peek != Peek::Array {
-            return Ok(refuse(cursor, peek, errors, form.path().to_owned(), "takes a list of recipients")?);
-        }
-        let mut item = cursor.first_item()?;
-        while let Some(peek) = item {
-            if request.shards.len() == RECIPIENTS_MAX {
-                return Err(Fault::one(413, form.path(), "takes up to 100,000 recipients").into());
-            }
-            self.recipient(cursor, peek, request)?;
-            item = cursor.next_item()?;
-        }
-        Ok(())
-    }
-
-    fn recipient(&self, cursor: &mut Cursor<'_>, peek: Peek, request: &mut Request) -> Result<(), Broken> {
-        let recipient = recipient::json::read(cursor, peek, &self.zones, true)?;
-        self.place(&recipient, request);
-        Ok(())
-    }
-
-    fn place(&self, recipient: &Recipient<'_>, request: &mut Request) {
-        let Recipient { id, row, contacts, errors } = recipient;
-        match id.as_deref() {
-            Some(id) if errors.is_empty() => {
-                let row = RecipientRow { hash: hash_of(id), ..*row };
-                let shard = shard_of(slot_of(row.hash), self.shards);
-                let addresses = std::array::from_fn(|channel| contacts[channel].as_deref());
-                request.recipients[shard as usize].push(row, id, &addresses);
-                request.shards.push(shard);
-            }
-            id => {
-                request.invalid.push(Invalid { id: id.map(Into::into), errors: errors.list().to_vec() });
-                request.shards.push(NO_SHARD);
-            }
-        }
-    }
-}
-
-fn refuse(
-    cursor: &mut Cursor<'_>,
-    peek: Peek,
-    errors: &mut Errors,
-    path: String,
-    message: &'static str,
-) -> Result<(), Broken> {
-    errors.push(path, message);
-    cursor.skip(peek)
-}
-
 impl Request {
+    /// A request of nobody yet.
+    pub fn new(header: Header, shards: usize) -> Self {
+        Request { header, shards: Vec::new(), recipients: vec![Recipients::default(); shards], invalid: Vec::new() }
+    }
+
+    /// Room for so many recipients, an eighth more than its share for each shard, instead of what was there.
+    pub fn make_room(&mut self, size: usize) {
+        let rows = (size + size / 8) / self.recipients.len().max(1);
+        self.recipients.fill_with(|| Recipients::with_capacity(rows, rows * TEXT_BYTES));
+        self.shards.reserve(size);
+    }
+
+    /// Adds a recipient that its shard decides on.
+    pub fn push(&mut self, shard: u32, row: RecipientRow, id: &str, contacts: &[Option<&str>; CHANNEL_COUNT]) {
+        self.recipients[shard as usize].push(row, id, contacts);
+        self.shards.push(shard);
+    }
+
+    /// Adds one that nobody decides on.
+    pub fn push_invalid(&mut self, id: Option<&str>, errors: &[FieldError]) {
+        self.invalid.push(Invalid { id: id.map(Into::into), errors: errors.to_vec() });
+        self.shards.push(NO_SHARD);
+    }
+
     /// How many recipients it has, the invalid ones too.
     pub fn size(&self) -> usize {
         self.shards.len()
     }
 
-    fn explains_too_many(&self) -> bool {
+    /// Whether more decisions are to be explained than one request may ask for.
+    pub fn explains_too_many(&self) -> bool {
         self.header.explain && self.size() > EXPLAINED_MAX
     }
 
@@ -355,7 +111,7 @@ impl Request {
         let mut by_header: HashMap<&Header, usize> = HashMap::new();
         for (place, send) in sends.iter().enumerate() {
             let index = *by_header.entry(&send.header).or_insert_with(|| {
-                gathered.push((Request::of_nobody(send.header.clone(), send.shard_count()), Vec::new()));
+                gathered.push((Request::new(send.header.clone(), send.shard_count()), Vec::new()));
                 gathered.len() - 1
             });
             let (request, places) = &mut gathered[index];
@@ -363,17 +119,6 @@ impl Request {
             places.push(place);
         }
         gathered
-    }
-
-    fn of_nobody(header: Header, shards: usize) -> Self {
-        Request { header, shards: Vec::new(), recipients: vec![Recipients::default(); shards], invalid: Vec::new() }
-    }
-
-    /// Room for so many recipients, an eighth more than its share for each shard, instead of what was there.
-    fn make_room(&mut self, size: usize) {
-        let rows = (size + size / 8) / self.recipients.len().max(1);
-        self.recipients.fill_with(|| Recipients::with_capacity(rows, rows * TEXT_BYTES));
-        self.shards.reserve(size);
     }
 
     /// Adds the recipients, all valid, of another request to the same shards.
@@ -402,7 +147,7 @@ impl Request {
     }
 
     /// The request of one recipient, refused if it is invalid.
-    fn all_valid(mut self, root: &str) -> Result<Self, Fault> {
+    pub fn all_valid(mut self, root: &str) -> Result<Self, Fault> {
         match self.invalid.pop() {
             None => Ok(self),
             Some(invalid) => {
@@ -412,6 +157,3 @@ impl Request {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

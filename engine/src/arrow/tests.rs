@@ -6,7 +6,8 @@ use arrow_schema::ArrowError;
 use bytes::Bytes;
 
 use crate::fault::Fault;
-use crate::request::{Entry, Parser, Request};
+use crate::parser::Parser;
+use crate::request::{Entry, Request};
 
 const OPTIONS: &[u8] = br#"{"campaign_id":"spring"}"#;
 

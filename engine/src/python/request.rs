@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyMapping};
 
 use crate::fault::Fault;
 use crate::part::Part;
-use crate::{arrow, json, render, replies, request, slot};
+use crate::{arrow, json, parser, render, replies, request, slot};
 
 /// `engine.errors.RequestError` of a fault.
 fn raised(py: Python<'_>, fault: Fault) -> PyErr {
@@ -28,7 +28,7 @@ fn raised(py: Python<'_>, fault: Fault) -> PyErr {
 }
 
 #[pyclass(frozen, module = "engine._core")]
-pub struct RequestParser(request::Parser);
+pub struct RequestParser(parser::Parser);
 
 #[pymethods]
 impl RequestParser {
@@ -37,7 +37,7 @@ impl RequestParser {
         if zones.len() > usize::from(u16::MAX) || !(1..=slot::SLOT_COUNT).contains(&u64::from(shards)) {
             return Err(PyValueError::new_err("takes at most 65,535 zones, and 1 to 1,024 shards"));
         }
-        Ok(RequestParser(request::Parser::new(zones, shards)))
+        Ok(RequestParser(parser::Parser::new(zones, shards)))
     }
 
     fn parse_batch(&self, py: Python<'_>, body: &[u8]) -> PyResult<Request> {

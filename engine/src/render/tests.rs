@@ -1,6 +1,6 @@
 use super::*;
 use crate::answer::{Answer, pack_channels};
-use crate::request::Parser;
+use crate::parser::Parser;
 use crate::words::Reason;
 
 const BODY: &str = r#"{"campaign_id":"a","recipients":[{"id":"q\"\\\u00e9","contacts":{"email":"x"}},{"id":"c-2"},{"id":"c-3","a/b":0}]}"#;

@@ -1,5 +1,6 @@
 use super::*;
-use crate::part::given;
+use crate::part::{Part, given};
+use crate::request::Entry;
 use crate::words::Urgency;
 
 fn parser() -> Parser {
