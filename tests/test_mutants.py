@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutants import dispatch, table
+from tests.mutants import dispatch, durability, table
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_every_fault_has_its_place() -> None:
-    mutants = (*table.MUTANTS, *dispatch.MUTANTS)
+    mutants = (*table.MUTANTS, *dispatch.MUTANTS, *durability.MUTANTS)
     texts = {mutant.file: (ROOT / mutant.file).read_text("utf-8") for mutant in mutants}
     stands = {mutant.name: texts[mutant.file].count(mutant.old) for mutant in mutants}
     assert {name: times for name, times in stands.items() if times != 1} == {}

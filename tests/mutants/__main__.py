@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.mutants import dispatch, table
+from tests.mutants import dispatch, durability, table
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Seeds faults in the rules; the tests must catch each.")
     parser.add_argument("--only", default="", help="those with this text in their name or file")
     only = parser.parse_args().only
-    mutants = [mutant for mutant in (*table.MUTANTS, *dispatch.MUTANTS) if only in mutant.name or only in mutant.file]
+    mutants = [
+        mutant
+        for mutant in (*table.MUTANTS, *dispatch.MUTANTS, *durability.MUTANTS)
+        if only in mutant.name or only in mutant.file
+    ]
     console, results = Console(), Table("fault", "noticed", "seconds")
     survivors = 0
     try:

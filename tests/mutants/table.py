@@ -16,10 +16,6 @@ LEDGER = "tests/engine/test_ledger.py"
 ZONES = "tests/kernels/test_all_zones.py"
 MINUTES = "tests/engine/test_per_minute.py"
 FALLBACK = "tests/engine/test_fallback.py"
-GROUPS = "tests/actors/test_group_commit.py"
-STATE_FILE = "tests/actors/test_state_file.py"
-STATE_WRITER = "tests/actors/test_state_writer.py"
-LEASES = "tests/faults/test_leases.py"
 
 
 MUTANTS = (
@@ -116,6 +112,35 @@ MUTANTS = (
         "self.ends_at.is_none_or(|ends_at| now < ends_at)",
         "self.ends_at.is_none_or(|ends_at| now <= ends_at)",
         ("tests/engine/test_standing.py",),
+    ),
+    # ---- addresses ----------------------------------------------------------------------------------------
+    Mutant(
+        "address: what is known of one channel is usable for another",
+        "engine/src/profile.rs",
+        'if given == self.contacts && rest == Some("") {',
+        'if rest == Some("") {\n            self.contacts = given;',
+        (DUELS, "tests/engine/test_addresses.py"),
+    ),
+    Mutant(
+        "address: what cannot be used is kept",
+        "engine/src/profile.rs",
+        ".filter(|(channel, text)| is_usable(*channel, text)) {",
+        ".filter(|(channel, text)| is_usable(*channel, text) || true) {",
+        (DUELS, "tests/engine/test_addresses.py"),
+    ),
+    Mutant(
+        "address: nobody is told what was left out",
+        "engine/src/commitment.rs",
+        "Decision { left_out: admitted.left_out, ..decision }",
+        "decision",
+        (DUELS, "tests/engine/test_addresses.py"),
+    ),
+    Mutant(
+        "address: who is unavailable is not told what was left out",
+        "engine/src/replies.rs",
+        "_ => request.left_out(shard, row),",
+        "_ => 0,",
+        ("tests/engine/test_request.py", "tests/engine/test_addresses.py"),
     ),
     # ---- send time ----------------------------------------------------------------------------------------
     Mutant(
@@ -383,76 +408,5 @@ MUTANTS = (
         "let new = marks_of(event.kind) & !message.marks;",
         "let new = marks_of(event.kind) & (!message.marks | marks::OPENED);",
         (DUELS,),
-    ),
-    # ---- durability ---------------------------------------------------------------------------------------
-    Mutant(
-        "durability: replies do not wait for their commit",
-        "actors/group_commit.py",
-        "            if ticket <= self._durable:\n",
-        "            if ticket <= self._marked:\n",
-        (GROUPS,),
-    ),
-    Mutant(
-        "durability: after a failed commit waiters are told of nothing",
-        "actors/group_commit.py",
-        "            self._failure = error if is_failure else None\n",
-        "            self._failure = None\n",
-        (GROUPS,),
-    ),
-    Mutant(
-        "durability: commits are not synced",
-        "actors/state_database.py",
-        '"synchronous = FULL"',
-        '"synchronous = OFF"',
-        (STATE_FILE + "::test_what_makes_a_commit_durable_is_set",),
-    ),
-    Mutant(
-        "durability: the epoch is not checked",
-        "actors/state_database.py",
-        "        if epoch > self.head.epoch:\n",
-        "        if epoch > self.head.epoch + 1000:\n",
-        (STATE_WRITER + "::test_a_life_that_was_superseded_commits_nothing",),
-    ),
-    Mutant(
-        "durability: the witness is not written",
-        "actors/state_database.py",
-        "            self._witness.write(epoch, sequence)\n",
-        "",
-        (STATE_FILE + "::test_commits_that_the_log_lost_are_missed",),
-    ),
-    Mutant(
-        "durability: a page's sequence is not checked",
-        "actors/state_database.py",
-        "if (count, total) != (self.head.pages, self.head.sum):",
-        "if count != self.head.pages:",
-        (STATE_FILE + "::test_a_page_of_an_earlier_commit_is_found_though_it_is_whole",),
-    ),
-    Mutant(
-        "durability: a lease is not written",
-        "actors/ledger_file.py",
-        "dict(image_entry(image) for image in self.book.take_images())",
-        "dict(image_entry(image) for image in self.book.take_images() if not hasattr(image, 'held'))",
-        (LEASES,),
-    ),
-    Mutant(
-        "durability: the ledger answers before it is on the disk",
-        "actors/ledger.py",
-        "        finally:\n            await self._file.durable()\n",
-        "        finally:\n            await asyncio.sleep(0)\n",
-        (LEASES,),
-    ),
-    Mutant(
-        "durability: what came back is told before it is on the disk",
-        "actors/ledger_link.py",
-        "            self._wait_for_give_backs()\n",
-        "            pass\n",
-        (LEASES,),
-    ),
-    Mutant(
-        "durability: what is decided is not kept while money is waited for",
-        "engine/orchestrator.py",
-        "                self._shard.keep_so_far(left, claim, answer)\n",
-        "                pass\n",
-        ("tests/engine/test_claims.py",),
     ),
 )
