@@ -6,7 +6,7 @@ use crate::recipient::has_control;
 use crate::words::Channel;
 
 /// No channel takes a longer one (the longest e-mail address: 64 bytes, `@`, 255 bytes).
-const BYTES_MAX: usize = 320;
+pub const BYTES_MAX: usize = 320;
 
 /// The longest handle or account id.
 const HANDLE_BYTES_MAX: usize = 256;

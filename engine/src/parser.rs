@@ -129,7 +129,7 @@ impl Parser {
         let mut request = self.whole(&mut cursor, Form::Options).map_err(|stop| stop.into_fault(options))?;
         arrow::stream::read(stream, RECIPIENTS_MAX, |batch| {
             let recipients = arrow::recipients::Recipients::of(batch);
-            if request.size() == 0 {
+            if request.size() == 0 && batch.num_rows() > 0 {
                 request.make_room(batch.num_rows());
             }
             let mut recipient = Recipient::default();

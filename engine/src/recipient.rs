@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
+use crate::address;
 use crate::answer::unpack_channels;
 use crate::fault::Errors;
 use crate::instant::minute_of_day;
@@ -141,10 +142,12 @@ impl<'j> Recipient<'j> {
         self.row.given |= given::TIMEZONE;
     }
 
-    /// An address, of which the profile that it goes into says whether its channel could use it.
+    /// An address, of which the profile that it goes into says whether its channel could use it. One that is too long
+    /// for any goes on as an empty one: in Arrow one text may stand for many people, and each would carry it along.
     pub fn take_address(&mut self, channel: Channel, address: Cow<'j, str>) {
         self.row.contacts |= channel.bit();
-        self.contacts[channel as usize] = Some(address);
+        let is_short = address.len() <= address::BYTES_MAX;
+        self.contacts[channel as usize] = Some(if is_short { address } else { Cow::Borrowed("") });
     }
 
     /// An item of the wanted channels, the most wanted first; of one named twice the first counts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import stat
@@ -11,6 +12,7 @@ import pytest
 
 from actors import state_database, state_format
 from actors.state_file import StateFile
+from engine._core import ANSWER_LAYOUT
 from engine.errors import MadanSaraError, StateFault
 from tests.actors.state_crashes import (
     IDENTITY,
@@ -175,6 +177,12 @@ async def test_the_format_before_the_first_release_is_refused_in_words(path: Pat
     said = f"an older version of Madan Sara wrote it: its format is {first - 1}, and this one knows from {first} on"
     assert said in str(fault)
     assert "Start the older version again" in str(fault)
+
+
+def test_answers_are_kept_as_the_columns_that_they_travel_in() -> None:
+    """Who adds a column, or changes one, raises the format's version, and pins both here again."""
+    digest = hashlib.sha256(repr(ANSWER_LAYOUT).encode()).hexdigest()
+    assert (state_format.VERSION, digest[:16]) == (4, "4130aa1bf6e30f2e")
 
 
 async def test_an_older_format_is_brought_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Engine
+from engine.form import Form
+from tests.engine.streams import stream_of
 from tests.reference_rules import CHANNELS, usable
 
 NOW = 1_772_341_200
@@ -54,6 +57,21 @@ def test_who_is_unavailable_is_told_the_same(batch: list[dict[str, str]]) -> Non
     results = msgspec.json.decode(request.replies({}).render_batch("b"))["results"]
     assert {result["status"] for result in results} == {"unavailable"}
     assert [named(result["warnings"]) for result in results] == [unusable(theirs) for theirs in batch]
+
+
+def test_what_is_too_long_is_not_carried_along() -> None:
+    """In Arrow one text may stand for many people, and a body of a megabyte would become parts of a gigabyte."""
+    count, long = 1_000, "a" * 1_000_000
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [long])
+    contacts = pa.StructArray.from_arrays([words] * len(CHANNELS), CHANNELS)
+    stream = stream_of(pa.table({"id": [f"c-{number}" for number in range(count)], "contacts": contacts}))
+    router = Engine(shards=2).router
+    in_arrow = router.parse_batch(stream, Form(msgspec.json.encode({"campaign_id": "c"})))
+    in_json = router.parse_batch(msgspec.json.encode(ask([dict.fromkeys(CHANNELS, long)])))
+    for request in (in_arrow, in_json):
+        assert sum(len(request.part(shard, NOW)) for shard in request.shards) < 1_000 + 100 * request.size
+        results = msgspec.json.decode(request.replies({}).render_batch("b"))["results"]
+        assert all(named(result["warnings"]) == set(CHANNELS) for result in results)
 
 
 @given(contacts)

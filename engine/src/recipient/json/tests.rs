@@ -1,4 +1,5 @@
 use super::*;
+use crate::address;
 use crate::answer::unpack_channels;
 use crate::part::{NO_QUIET_HOURS, RecipientRow};
 use crate::recipient::ERRORS_MAX;
@@ -128,6 +129,34 @@ fn all_faults_are_named_up_to_a_bound() {
     assert_eq!(faults(r#"{"device":1,"timezone":"x","who":1}"#), ["/device", "/timezone", "/who", "/id"]);
     let many = format!("\"preferences\":{{\"channels\":[{}]}}", ["7"; 100].join(","));
     assert_eq!(faults_with(&many).len(), ERRORS_MAX);
+}
+
+#[test]
+fn an_address_that_is_too_long_for_any_channel_goes_on_as_an_empty_one() {
+    for (length, kept) in [(address::BYTES_MAX, address::BYTES_MAX), (address::BYTES_MAX + 1, 0), (1_000_000, 0)] {
+        let body = format!(r#"{{"id":"c-1","contacts":{{"twitter":"{}"}}}}"#, "a".repeat(length));
+        let checked = read_all(&body, |recipient| {
+            assert!(recipient.errors.is_empty());
+            assert_eq!(recipient.row.contacts, Channel::Twitter.bit());
+            assert_eq!(recipient.contacts[6].as_deref().map(str::len), Some(kept));
+        });
+        assert_eq!(checked, Ok(()));
+    }
+}
+
+#[test]
+fn one_that_was_cleared_says_nothing() {
+    let body = r#"{"id": "c-1", "customer_type": "old", "timezone": "x", "device": "mobile", "who": 1, "contacts":
+        {"email": "ana", "twitter": "@ana"}, "preferences": {"channels": ["sms"], "opt_out": ["all"], "quiet_hours":
+        {"start": "21:00", "end": "8"}}}"#;
+    let checked = read_all(body, |mut recipient| {
+        assert_eq!(recipient.errors.list().len(), 4);
+        recipient.clear();
+        let unsaid = Recipient::default();
+        assert_eq!((recipient.id, recipient.row, recipient.contacts), (unsaid.id, unsaid.row, unsaid.contacts));
+        assert_eq!(recipient.errors, unsaid.errors);
+    });
+    assert_eq!(checked, Ok(()));
 }
 
 #[test]
