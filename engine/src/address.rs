@@ -11,7 +11,8 @@ pub const BYTES_MAX: usize = 320;
 /// The longest handle or account id.
 const HANDLE_BYTES_MAX: usize = 256;
 
-/// Whether the channel could use the address.
+/// Whether the channel could use the address. What becomes stricter here needs a new format of the state: what a profile
+/// holds was usable when it came, and is not checked again.
 pub fn is_usable(channel: Channel, address: &str) -> bool {
     if address.len() > BYTES_MAX || breaks_a_line(address) {
         return false;

@@ -192,3 +192,24 @@ def test_a_key_is_bound_to_its_request() -> None:
         shard.begin(claim_of(other), False, 0, 9)
     assert refused.value.status == 422
     assert shard.begin(claim_of(other, now=NOW + DAY_S), False, 0, 9).first  # a day is over
+
+
+def test_what_was_left_out_is_said_each_time() -> None:
+    """By the first answer, where most are unavailable, by the next after a restart, and by its replay."""
+    people = [{"id": f"r-{n}", "contacts": {"email": "ana@example.com", "sms": "0937"}} for n in range(3)]
+    body = msgspec.json.encode({"campaign_id": "c", "recipients": people})
+    purse = Purse()
+    purse.amount = COST
+    shard = shard_with(purse)
+    first = shard.decide_claimed(part_of(body), claim_of(body))
+    assert answer_of(body, first.answer) == ["scheduled", "unavailable", "unavailable"]
+    purse = Purse()
+    purse.amount = 3 * COST
+    after = shard_with(purse, shard.take_group(1))
+    second = after.decide_claimed(part_of(body), claim_of(body))
+    assert answer_of(body, second.answer) == ["scheduled"] * 3
+    assert after.decide_claimed(part_of(body), claim_of(body)).answer == second.answer
+    for answer in (first.answer, second.before, second.answer):
+        replies = Router(1).parse_batch(body).replies({0: answer})
+        results = msgspec.json.decode(replies.render_batch("b"))["results"]
+        assert [[warning[:13] for warning in result["warnings"]] for result in results] == [["contacts.sms:"]] * 3
