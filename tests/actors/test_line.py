@@ -11,11 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import msgspec
 import pytest
 import ray
-from hypothesis import given
-from hypothesis import strategies as st
 
 import actors.line
 import actors.line_caller
@@ -25,20 +22,17 @@ from actors.cluster import Cluster
 from actors.line import Line
 from actors.line_caller import IDLE_MAX, LineCaller
 from actors.line_frames import (
-    ERRORS,
     HEAD,
     WELCOME,
-    clock_as_bytes,
     clock_of,
     decided,
     frame,
     outcomes_as_bytes,
     outcomes_of,
     parts_as_bytes,
-    parts_of,
 )
 from actors.standing import Part
-from engine.errors import Conflict, MadanSaraError, Overloaded, RequestError, ShardUnavailable, StateFault
+from engine.errors import Conflict, MadanSaraError, ShardUnavailable
 from tests.actors.requests import make_recipient, put, send, send_batch
 
 pytestmark = pytest.mark.usefixtures("cluster")  # a caller asks Ray which node it is on
@@ -309,100 +303,12 @@ async def test_what_is_no_call_ends_its_connection_alone() -> None:
     assert len(shard.calls) == 1
 
 
-@given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=50))))
-def test_parts_survive_the_way(parts: list[Part]) -> None:
-    assert parts_of(parts_as_bytes(parts)) == parts
-
-
-EXAMPLES: list[MadanSaraError] = [
-    MadanSaraError("A fault."),
-    RequestError(422, "No.", [("/id", "takes text")]),
-    RequestError(400, "No."),
-    Overloaded("Full.", 7),
-    StateFault("shard-0.sqlite", None, "it is damaged", "Restore it"),
-]
-
-
-@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
-def test_an_error_survives_the_way(error: MadanSaraError) -> None:
-    (read,) = outcomes_of(outcomes_as_bytes([error]))
-    assert isinstance(read, MadanSaraError)
-    assert type(read) is type(error)
-    assert vars(read) == vars(error)
-
-
-def test_an_error_that_only_one_side_knows_is_its_nearest_base() -> None:
-    (read,) = outcomes_of(outcomes_as_bytes([NoAnswerInTime("The ledger did not answer within 2 s.")]))
-    assert type(read) is ShardUnavailable
-    assert str(read) == "The ledger did not answer within 2 s."
-    assert {"ShardUnavailable", "MadanSaraError", "Fenced"} <= ERRORS.keys()
-    with pytest.raises(msgspec.ValidationError, match="no error 'SystemExit'"):
-        outcomes_of(msgspec.msgpack.encode([("SystemExit", [])]))
-
-
 async def test_an_answer_that_is_none_ends_its_connection_alone() -> None:
     shard = Shard()
     async with caller_of(shard) as caller:
         with pytest.raises(ActorUnreachable, match="starting again"):
             await caller.ask(parts_as_bytes([("c", b"1")]), clock_of)
         assert await decide(caller, [("c", b"1")]) == [b"1"]
-
-
-async def test_the_real_ledger_tells_its_clock_either_way(cluster: Cluster, outreach: AsyncOutreach) -> None:
-    by_ray = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
-    assert cluster.settings.clock == "manual"
-    for step in range(3):
-        await by_ray.set_clock(await by_ray.now() + step)
-        assert await outreach.now() == await by_ray.now()
-    assert outreach._clock_line is not None
-    assert outreach._clock_line._opened
-
-
-async def test_a_clock_whose_line_has_ended_is_asked_by_ray(cluster: Cluster, outreach: AsyncOutreach) -> None:
-    def tell(_: bytearray) -> bytes:
-        nonlocal told
-        told += 1
-        if told > 1:
-            raise ConnectionResetError
-        return clock_as_bytes(7)
-
-    told = 0
-    line = Line(tell)
-
-    async def ask_line() -> tuple[str, str]:
-        return ray.get_runtime_context().get_node_id(), line.name
-
-    client = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
-    client._clock_line = LineCaller("ledger", ask_line, TIMEOUT_S)
-    assert await client.now() == 7
-    assert await client.now() == await outreach.now()
-    assert told == 2
-    await client.close()
-    line.close()
-
-
-async def test_reads_of_the_clock_that_come_together_share_one(cluster: Cluster) -> None:
-    told = 0
-
-    def tell(_: bytearray) -> bytes:
-        nonlocal told
-        told += 1
-        return clock_as_bytes(told)
-
-    line = Line(tell)
-
-    async def ask_line() -> tuple[str, str]:
-        return ray.get_runtime_context().get_node_id(), line.name
-
-    client = AsyncOutreach(cluster.ledger, cluster.shards, cluster.settings)
-    client._clock_line = LineCaller("ledger", ask_line, TIMEOUT_S)
-    first = asyncio.create_task(client.now())
-    while not client._clock_line._opened:  # noqa: ASYNC110 - set within the call
-        await asyncio.sleep(0)  # its call is under way, so it may be of before the others asked
-    others = [asyncio.create_task(client.now()) for _ in range(200)]
-    assert [await first, *await asyncio.gather(*others)] == [1, *[2] * 200]
-    await client.close()
-    line.close()
 
 
 async def test_a_caller_that_is_no_more_leaves_no_connection(caplog: pytest.LogCaptureFixture) -> None:
