@@ -3,7 +3,7 @@
 use email_address::{EmailAddress, Options};
 
 use crate::recipient::has_control;
-use crate::words::Channel;
+use crate::words::{Channel, ChannelMask, channels_of};
 
 /// No channel takes a longer one (the longest e-mail address: 64 bytes, `@`, 255 bytes).
 pub const BYTES_MAX: usize = 320;
@@ -13,7 +13,7 @@ const HANDLE_BYTES_MAX: usize = 256;
 
 /// Whether the channel could use the address. What becomes stricter here needs a new format of the state: what a profile
 /// holds was usable when it came, and is not checked again.
-pub fn is_usable(channel: Channel, address: &str) -> bool {
+fn is_usable(channel: Channel, address: &str) -> bool {
     if address.len() > BYTES_MAX || breaks_a_line(address) {
         return false;
     }
@@ -24,6 +24,14 @@ pub fn is_usable(channel: Channel, address: &str) -> bool {
             address.len() <= HANDLE_BYTES_MAX && !address.trim().is_empty()
         }
     }
+}
+
+/// Those of the addresses given for channels, in channel order, that these could use.
+pub fn usable<'a>(
+    given: ChannelMask,
+    addresses: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = (Channel, &'a str)> {
+    channels_of(given).zip(addresses).filter(|(channel, address)| is_usable(*channel, address))
 }
 
 /// What is said of an address that is left out.

@@ -1,6 +1,6 @@
 //! A part: the recipients of one request that live on one shard, on their way from a front end to it.
 
-use crate::address::is_usable;
+use crate::address::usable;
 use crate::columns;
 use crate::columns::{Corrupt, Reader, write_blob, write_count};
 use crate::words::{ALL_CHANNELS, CHANNEL_COUNT, ChannelMask, NONE, Urgency, channels_of};
@@ -191,10 +191,8 @@ impl Recipients {
 
     /// The channels that could not use the address given for them.
     pub fn left_out(&self, row: usize) -> ChannelMask {
-        let given = channels_of(self.columns.contacts[row]).zip(self.contacts(row));
-        given
-            .filter(|(channel, address)| !is_usable(*channel, address))
-            .fold(0, |mask, (channel, _)| mask | channel.bit())
+        let given = self.columns.contacts[row] & ALL_CHANNELS;
+        usable(given, self.contacts(row)).fold(given, |left, (channel, _)| left & !channel.bit())
     }
 
     /// The addresses given for a recipient, one a channel of its `contacts` mask, in channel order.

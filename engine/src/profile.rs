@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::is_usable;
+use crate::address::usable;
 use crate::part::{NO_QUIET_HOURS, RecipientRow, given};
 use crate::words::{ALL_CHANNELS, Channel, ChannelMask, CustomerType, Device, channels_of};
 
@@ -95,7 +95,7 @@ impl Profile {
         }
         let mut joined = String::with_capacity(texts.clone().map(|text| text.len() + 1).sum());
         self.contacts = 0;
-        for (channel, text) in channels_of(given).zip(texts).filter(|(channel, text)| is_usable(*channel, text)) {
+        for (channel, text) in usable(given, texts) {
             self.contacts |= channel.bit();
             joined.push_str(text);
             joined.push('\n');

@@ -123,9 +123,9 @@ MUTANTS = (
     ),
     Mutant(
         "address: what cannot be used is kept",
-        "engine/src/profile.rs",
-        ".filter(|(channel, text)| is_usable(*channel, text)) {",
-        ".filter(|(channel, text)| is_usable(*channel, text) || true) {",
+        "engine/src/address.rs",
+        ".filter(|(channel, address)| is_usable(*channel, address))",
+        ".filter(|(channel, address)| is_usable(*channel, address) || true)",
         (DUELS, "tests/engine/test_addresses.py"),
     ),
     Mutant(
