@@ -32,8 +32,8 @@ __all__ = [
     "share_of_sum",
 ]
 
-VERSION = 4
-FIRST_VERSION = 4
+VERSION = 5
+FIRST_VERSION = 5
 """The oldest that is known: nothing was released with those before."""
 
 APPLICATION_ID = 0x4D61_5361

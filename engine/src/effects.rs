@@ -1,12 +1,14 @@
 //! Effects: what a shard's requests changed, for the journal; and pages, which let the journal be cut.
 //!
 //! A group of effects holds a record of everything that changed since the last, whole, as it is now; so it does not
-//! matter how it came to be. Pages hold the records of a fixed share of the state each. A page rides on a group when
-//! it may, the one that is dirty longest first, and pages take no more bytes than the groups themselves: so nothing
-//! pauses, at any size. What a page holds needs no older group; groups below the oldest dirty page's are needless.
+//! matter how it came to be. Pages hold the records of a fixed share of the state each. Where much of a page changed at
+//! once, as after a batch, the page itself goes with the group instead of records, so nothing of it is written twice.
+//! All others ride on a group when they may, the one that is dirty longest first, and take no more bytes than the groups
+//! themselves: so nothing pauses, at any size. What a page holds needs no group up to its own; groups below the oldest
+//! dirty page's are needless.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{Range, RangeInclusive};
 
 use crate::columns::Corrupt;
 use crate::record::{Kind, Writer, append};
@@ -18,11 +20,14 @@ const PAGES_MAX: usize = 8;
 /// What pages may take of each group beside what the group itself takes, so that a quiet shard gets through, too.
 const PAGE_ALLOWANCE_BYTES: i64 = 4096;
 
+/// So many records of one group at least make it worth while to write their page instead.
+const RECORDS_OF_A_PAGE_MIN: usize = 8;
+
 /// How many pages the things of a kind without an index are shared among, by the first byte of their digests.
 const DIGEST_PAGES: u32 = 256;
 
 /// A page: a kind, and which share of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PageKey {
     kind: Kind,
     share: u32,
@@ -59,7 +64,6 @@ impl PageKey {
 /// How many indices a page of a kind holds: some hundred kilobytes at most.
 fn indices_of_page(kind: Kind) -> u32 {
     match kind {
-        Kind::Message => 4096,
         Kind::Campaign => 16,
         _ => 1024,
     }
@@ -83,7 +87,7 @@ pub struct Effects {
     /// The first group that each dirty page needs.
     dirty: HashMap<PageKey, u64>,
     /// The dirty pages, in the order of those groups.
-    queue: VecDeque<PageKey>,
+    queue: BTreeSet<(u64, PageKey)>,
     /// How many bytes pages may take now.
     allowance: i64,
 }
@@ -92,9 +96,16 @@ impl Effects {
     /// A page needs the group `sequence`, and all after it.
     pub fn note(&mut self, page: PageKey, sequence: u64) {
         self.dirty.entry(page).or_insert_with(|| {
-            self.queue.push_back(page);
+            self.queue.insert((sequence, page));
             sequence
         });
+    }
+
+    /// The page is written, and needs no group up to this one.
+    fn settle(&mut self, page: PageKey) {
+        if let Some(sequence) = self.dirty.remove(&page) {
+            self.queue.remove(&(sequence, page));
+        }
     }
 
     /// With the time that was written last.
@@ -104,7 +115,7 @@ impl Effects {
 
     /// The last group is always kept: the time is in it.
     fn keep_from(&self, last: u64) -> u64 {
-        self.queue.front().and_then(|page| self.dirty.get(page)).copied().unwrap_or(last)
+        self.queue.first().map_or(last, |(sequence, _)| *sequence)
     }
 }
 
@@ -171,10 +182,20 @@ impl Shard {
         let mut bytes = Vec::new();
         append(&(self.messages.incarnation(), self.latest), &mut bytes)?;
         let mut writer = Writer::after(bytes, self);
-        for (kind, indices) in indexed {
-            for index in indices {
-                writer.write_indexed(kind, index)?;
-                effects.note(PageKey::of_index(kind, index), sequence);
+        let mut pages = Vec::new();
+        for (kind, indices) in &indexed {
+            let page_of = |index: &u32| PageKey::of_index(*kind, *index);
+            for changed in indices.chunk_by(|one, other| page_of(one) == page_of(other)) {
+                let page = page_of(&changed[0]);
+                if self.is_worth_a_page(page, changed.len()) {
+                    pages.push((page.number(), self.page(page)?));
+                    effects.settle(page);
+                    continue;
+                }
+                for index in changed {
+                    writer.write_indexed(*kind, *index)?;
+                }
+                effects.note(page, sequence);
             }
         }
         for (kind, digests) in digested {
@@ -185,12 +206,12 @@ impl Shard {
         }
         let bytes = writer.into_bytes();
         effects.allowance += bytes.len() as i64 + PAGE_ALLOWANCE_BYTES;
-        let mut pages = Vec::new();
+        let pages_max = pages.len() + PAGES_MAX;
         while effects.allowance > 0
-            && pages.len() < PAGES_MAX
-            && let Some(page) = effects.queue.pop_front()
+            && pages.len() < pages_max
+            && let Some((_, page)) = effects.queue.first().copied()
         {
-            effects.dirty.remove(&page);
+            effects.settle(page);
             let image = self.page(page)?;
             effects.allowance -= image.len() as i64;
             pages.push((page.number(), image));
@@ -198,26 +219,39 @@ impl Shard {
         Ok(Group { effects: bytes, pages, keep_from: effects.keep_from(sequence) })
     }
 
-    /// The records of all that is on a page.
-    fn page(&self, page: PageKey) -> Result<Vec<u8>, Corrupt> {
-        let mut writer = Writer::new(self);
+    /// Whether a page is to be written instead of so many records of things on it: they are half of it, and many.
+    fn is_worth_a_page(&self, page: PageKey, records: usize) -> bool {
+        let things = self.indices_on(page).map_or(usize::MAX, |indices| indices.len());
+        records >= RECORDS_OF_A_PAGE_MIN && records >= things / 2
+    }
+
+    /// What is on a page, where every index up to the last has a thing.
+    fn indices_on(&self, page: PageKey) -> Option<Range<u32>> {
         let length = match page.kind {
             Kind::Recipient => self.roster.len(),
             Kind::Message => self.messages.len(),
-            Kind::Delivery => return self.deliveries_page(page, writer),
             Kind::Campaign => self.campaigns.len(),
             Kind::Key => self.keys.len(),
-            _ => {
-                for digest in self.digests(page) {
-                    writer.write_digested(page.kind, digest)?;
-                }
-                return Ok(writer.into_bytes());
-            }
+            _ => return None,
         };
         let size = indices_of_page(page.kind);
         let first = page.share * size;
-        for index in first..(first + size).min(length as u32) {
-            writer.write_indexed(page.kind, index)?;
+        Some(first..first.saturating_add(size).min(length as u32))
+    }
+
+    /// The records of all that is on a page.
+    fn page(&self, page: PageKey) -> Result<Vec<u8>, Corrupt> {
+        let mut writer = Writer::new(self);
+        if let Some(indices) = self.indices_on(page) {
+            for index in indices {
+                writer.write_indexed(page.kind, index)?;
+            }
+        } else if page.kind == Kind::Delivery {
+            return self.deliveries_page(page, writer);
+        } else {
+            for digest in self.digests(page) {
+                writer.write_digested(page.kind, digest)?;
+            }
         }
         Ok(writer.into_bytes())
     }

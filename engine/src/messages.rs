@@ -49,7 +49,8 @@ pub struct Attempt {
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub struct Message {
     pub recipient: u32,
-    /// The same recipient's message before this one.
+    /// The same recipient's message before this one: follows from all of them.
+    #[serde(skip)]
     pub previous: Option<NonZeroU32>,
     pub campaign: u32,
     /// Interned deduplication key.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::campaign::{Campaign, Rules, Tally};
 use crate::columns::Corrupt;
 use crate::deliveries::Delivery;
+use crate::effects::PageKey;
 use crate::engagement::HourlyCounts;
 use crate::kept_answers::{Binding, KeptPart};
 use crate::messages::Message;
@@ -36,6 +37,24 @@ pub enum Kind {
     Binding,
     KeptPart,
     Delivery,
+}
+
+impl Record {
+    /// The page that it is on.
+    pub fn page(&self) -> PageKey {
+        match self {
+            Record::Recipient(index, _) => PageKey::of_index(Kind::Recipient, *index),
+            Record::Message(index, _) => PageKey::of_index(Kind::Message, *index),
+            Record::Campaign(index, _) => PageKey::of_index(Kind::Campaign, *index),
+            Record::Key(index, _) => PageKey::of_index(Kind::Key, *index),
+            Record::Delivery(index, _) => PageKey::of_index(Kind::Delivery, *index),
+            Record::Trace(digest, _) => PageKey::of_digest(Kind::Trace, *digest),
+            Record::AppliedEvent(digest) => PageKey::of_digest(Kind::AppliedEvent, *digest),
+            Record::BoundEvent(digest, _) => PageKey::of_digest(Kind::BoundEvent, *digest),
+            Record::Binding(digest, _) => PageKey::of_digest(Kind::Binding, *digest),
+            Record::KeptPart(digest, _) => PageKey::of_digest(Kind::KeptPart, *digest),
+        }
+    }
 }
 
 impl Kind {
@@ -87,13 +106,15 @@ enum Content<'a> {
 pub struct Writer<'s> {
     shard: &'s Shard,
     content: Option<&'s Arc<[u8]>>,
+    /// Behind the index that was written last.
+    next: u32,
     bytes: Vec<u8>,
 }
 
 impl<'s> Writer<'s> {
     /// Behind what was written before.
     pub fn after(bytes: Vec<u8>, shard: &'s Shard) -> Self {
-        Writer { shard, content: None, bytes }
+        Writer { shard, content: None, next: 0, bytes }
     }
 
     pub fn new(shard: &'s Shard) -> Self {
@@ -104,21 +125,21 @@ impl<'s> Writer<'s> {
     pub fn write_indexed(&mut self, kind: Kind, index: u32) -> Result<(), Corrupt> {
         let shard = self.shard;
         match kind {
-            Kind::Recipient => self.write(kind, &(index, shard.roster.get(index))),
+            Kind::Recipient => self.write_at(index, kind, shard.roster.get(index)),
             Kind::Message => {
                 let message = shard.messages.get(index);
                 let content = self.content_of(message);
-                self.write(kind, &(index, message, content))
+                self.write_at(index, kind, &(message, content))
             }
             Kind::Campaign => {
                 let Campaign { rules, tally, balances: _, engagement } = &shard.campaigns[index as usize];
-                self.write(kind, &(index, rules, tally, engagement))
+                self.write_at(index, kind, &(rules, tally, engagement))
             }
             Kind::Delivery => match shard.deliveries.get(index) {
-                Some(delivery) => self.write(kind, &(index, delivery)),
+                Some(delivery) => self.write_at(index, kind, delivery),
                 None => Ok(()),
             },
-            _ => self.write(kind, &(index, shard.keys.text_or_empty(index))),
+            _ => self.write_at(index, kind, shard.keys.text_or_empty(index)),
         }
     }
 
@@ -147,6 +168,13 @@ impl<'s> Writer<'s> {
                 Content::Bytes(content)
             }
         }
+    }
+
+    /// The index as what lies between it and the one before: mostly nothing, in a byte.
+    fn write_at(&mut self, index: u32, kind: Kind, value: &(impl Serialize + ?Sized)) -> Result<(), Corrupt> {
+        let step = index.wrapping_sub(self.next);
+        self.next = index.wrapping_add(1);
+        self.write(kind, &(step, value))
     }
 
     fn write(&mut self, kind: Kind, value: &impl Serialize) -> Result<(), Corrupt> {
@@ -192,11 +220,13 @@ impl Flavor for Behind<'_> {
 pub struct Reader<'b> {
     bytes: &'b [u8],
     content: Option<Arc<[u8]>>,
+    /// Behind the index that was read last.
+    next: u32,
 }
 
 impl<'b> Reader<'b> {
     pub fn new(bytes: &'b [u8]) -> Self {
-        Reader { bytes, content: None }
+        Reader { bytes, content: None, next: 0 }
     }
 
     /// A value that is no record.
@@ -212,24 +242,32 @@ impl<'b> Reader<'b> {
         self.bytes = rest;
         let kind = Kind::from_code(*code).ok_or(Corrupt("there is no such kind of record"))?;
         Ok(Some(match kind {
-            Kind::Recipient => self.pair(Record::Recipient)?,
+            Kind::Recipient => Record::Recipient(self.index()?, self.value()?),
             Kind::Message => {
-                let (index, mut message, content): (u32, Message, Content) = self.value()?;
+                let index = self.index()?;
+                let (mut message, content): (Message, Content) = self.value()?;
                 message.content = self.content(content)?;
                 Record::Message(index, message)
             }
             Kind::Campaign => {
-                let (index, rules, tally, engagement): (u32, Rules, Tally, Option<Box<HourlyCounts>>) = self.value()?;
+                let index = self.index()?;
+                let (rules, tally, engagement): (Rules, Tally, Option<Box<HourlyCounts>>) = self.value()?;
                 Record::Campaign(index, Box::new(Campaign { rules, tally, engagement, ..Campaign::default() }))
             }
-            Kind::Key => self.pair(Record::Key)?,
+            Kind::Key => Record::Key(self.index()?, self.value()?),
             Kind::Trace => self.pair(Record::Trace)?,
             Kind::AppliedEvent => Record::AppliedEvent(self.value()?),
             Kind::BoundEvent => self.pair(Record::BoundEvent)?,
             Kind::Binding => self.pair(Record::Binding)?,
             Kind::KeptPart => self.pair(Record::KeptPart)?,
-            Kind::Delivery => self.pair(Record::Delivery)?,
+            Kind::Delivery => Record::Delivery(self.index()?, self.value()?),
         }))
+    }
+
+    fn index(&mut self) -> Result<u32, Corrupt> {
+        let index = self.next.wrapping_add(self.value()?);
+        self.next = index.wrapping_add(1);
+        Ok(index)
     }
 
     fn pair<K: DeserializeOwned, V: DeserializeOwned>(

@@ -1,10 +1,11 @@
 //! Restoring: a shard as it was written down, from its pages and the groups of effects after them.
 //!
 //! The rule (design, section 4): pages first, in any order, then the groups that are kept, in theirs. The last record of
-//! a thing is what holds. What is not written is worked out at the end: who is found by which id, histories, uses of
-//! keys, balances. A restored shard is the one that wrote: their state hashes are equal.
+//! a thing is what holds, and a page is later than the groups up to its own. What is not written is worked out at the
+//! end: who is found by which id, whose message follows which, histories, uses of keys, balances. A restored shard is the one that wrote: their state hashes are equal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
 
 use crate::campaign::Campaign;
 use crate::columns::Corrupt;
@@ -13,7 +14,7 @@ use crate::effects::{Effects, PageKey};
 use crate::kept_answers::{Binding, KeptPart};
 use crate::keys::Keys;
 use crate::messages::{Message, Messages, link_to};
-use crate::record::{Kind, Reader, Record};
+use crate::record::{Reader, Record};
 use crate::roster::{Recipient, Roster, Suppression};
 use crate::shard::Shard;
 use crate::shelf::Shelf;
@@ -44,62 +45,42 @@ impl Restoring {
     pub fn page(&mut self, number: i64, sequence: u64, bytes: &[u8]) -> Result<(), Corrupt> {
         let page = PageKey::from_number(number)?;
         self.pages.insert(page, sequence);
-        self.take(Reader::new(bytes), |restoring, of| {
-            if of == page { Ok(restoring) } else { Err(Corrupt("a record is on another page than its own")) }
-        })
+        let mut reader = Reader::new(bytes);
+        while let Some(record) = reader.record()? {
+            if record.page() != page {
+                return Err(Corrupt("a record is on another page than its own"));
+            }
+            self.take(record)?;
+        }
+        Ok(())
     }
 
-    /// Takes a group of effects.
+    /// Takes a group of effects, but for what a page has as it was then or later: that page may be all that has it.
     pub fn group(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), Corrupt> {
         let mut reader = Reader::new(bytes);
         self.head = Some(reader.value()?);
-        self.take(reader, |restoring, page| {
-            if restoring.pages.get(&page).is_none_or(|as_of| *as_of < sequence) {
-                restoring.effects.note(page, sequence);
+        while let Some(record) = reader.record()? {
+            let page = record.page();
+            if self.pages.get(&page).is_none_or(|as_of| *as_of < sequence) {
+                self.effects.note(page, sequence);
+                self.take(record)?;
             }
-            Ok(restoring)
-        })
+        }
+        Ok(())
     }
 
-    fn take(
-        &mut self,
-        mut reader: Reader<'_>,
-        mut on: impl FnMut(&mut Self, PageKey) -> Result<&mut Self, Corrupt>,
-    ) -> Result<(), Corrupt> {
-        while let Some(record) = reader.record()? {
-            match record {
-                Record::Recipient(index, recipient) => {
-                    let page = PageKey::of_index(Kind::Recipient, index);
-                    put(&mut on(self, page)?.recipients, index, recipient)?;
-                }
-                Record::Message(index, message) => {
-                    put(&mut on(self, PageKey::of_index(Kind::Message, index))?.messages, index, message)?;
-                }
-                Record::Delivery(index, delivery) => {
-                    on(self, PageKey::of_index(Kind::Delivery, index))?.deliveries.insert(index, delivery);
-                }
-                Record::Campaign(index, campaign) => {
-                    put(&mut on(self, PageKey::of_index(Kind::Campaign, index))?.campaigns, index, *campaign)?;
-                }
-                Record::Key(number, text) => {
-                    put(&mut on(self, PageKey::of_index(Kind::Key, number))?.keys, number, text)?;
-                }
-                Record::Trace(trace, stops) => {
-                    set(&mut on(self, PageKey::of_digest(Kind::Trace, trace))?.traces, trace, stops);
-                }
-                Record::AppliedEvent(id) => {
-                    on(self, PageKey::of_digest(Kind::AppliedEvent, id))?.applied.insert(id);
-                }
-                Record::BoundEvent(id, message) => {
-                    set(&mut on(self, PageKey::of_digest(Kind::BoundEvent, id))?.bound, id, message);
-                }
-                Record::Binding(key, binding) => {
-                    set(&mut on(self, PageKey::of_digest(Kind::Binding, key))?.bindings, key, binding);
-                }
-                Record::KeptPart(key, part) => {
-                    set(&mut on(self, PageKey::of_digest(Kind::KeptPart, key))?.parts, key, part);
-                }
-            }
+    fn take(&mut self, record: Record) -> Result<(), Corrupt> {
+        match record {
+            Record::Recipient(index, recipient) => put(&mut self.recipients, index, recipient)?,
+            Record::Message(index, message) => put(&mut self.messages, index, message)?,
+            Record::Delivery(index, delivery) => _ = self.deliveries.insert(index, delivery),
+            Record::Campaign(index, campaign) => put(&mut self.campaigns, index, *campaign)?,
+            Record::Key(number, text) => put(&mut self.keys, number, text)?,
+            Record::Trace(trace, stops) => set(&mut self.traces, trace, stops),
+            Record::AppliedEvent(id) => _ = self.applied.insert(id),
+            Record::BoundEvent(id, message) => set(&mut self.bound, id, message),
+            Record::Binding(key, binding) => set(&mut self.bindings, key, binding),
+            Record::KeptPart(key, part) => set(&mut self.parts, key, part),
         }
         Ok(())
     }
@@ -112,7 +93,7 @@ impl Restoring {
         let mut messages = all(self.messages, "a message is missing")?;
         let mut used = Vec::with_capacity(messages.len());
         let mut minutes: Vec<Vec<i64>> = vec![Vec::new(); campaigns.len()];
-        let mut latest_messages: Vec<u32> = vec![u32::MAX; recipients.len()];
+        let mut latest_messages: Vec<Option<NonZeroU32>> = vec![None; recipients.len()];
         let deliveries = Deliveries::restored(self.deliveries);
         if deliveries.entries().last_key_value().is_some_and(|(last, _)| *last as usize >= messages.len()) {
             return Err(Corrupt("a delivery is of no message"));
@@ -123,9 +104,9 @@ impl Restoring {
             let campaign = campaigns.get_mut(message.campaign as usize);
             let campaign = campaign.ok_or(Corrupt("a message is of no campaign"))?;
             recount(campaign, message, deliveries.get(index), &mut minutes[message.campaign as usize])?;
+            message.previous = std::mem::replace(&mut latest_messages[whose], link_to(index));
             if !recipient.is_erased() {
                 used.push(message.key);
-                latest_messages[whose] = index;
                 recipient.latest_message = link_to(index);
                 if message.is_live() {
                     let counted = !campaign.rules.transactional;

@@ -53,6 +53,13 @@ MUTANTS = (
         (STATE_FILE + "::test_a_page_of_an_earlier_commit_is_found_though_it_is_whole",),
     ),
     Mutant(
+        "durability: an older record undoes what a page has",
+        "engine/src/restoring.rs",
+        "is_none_or(|as_of| *as_of < sequence)",
+        "is_none_or(|_| true)",
+        ("tests/engine/test_against_reference.py",),
+    ),
+    Mutant(
         "durability: a lease is not written",
         "actors/ledger_file.py",
         "dict(image_entry(image) for image in self.book.take_images())",

@@ -5,6 +5,7 @@ use crate::campaign::Limited;
 use crate::commitment::tests::{Columns, NOW, part, shard};
 use crate::deliveries::Note;
 use crate::restoring::Restoring;
+use crate::slot::hash_of;
 
 /// A disk: what groups left on it.
 #[derive(Default)]
@@ -44,8 +45,13 @@ fn watched() -> Shard {
 }
 
 fn decide(shard: &mut Shard, ids: &[&str], content: &[u8]) {
+    decide_once(shard, ids, content, None);
+}
+
+fn decide_once(shard: &mut Shard, ids: &[&str], content: &[u8], dedup_key: Option<String>) {
     let mut part = part(ids);
     part.header.content = content.to_vec();
+    part.header.dedup_key = dedup_key;
     let mut admission = shard.admit(&part, 1, (0, 0)).unwrap();
     assert_eq!(shard.commit(&mut admission, &Columns::of(ids.len()).plan()), None);
 }
@@ -93,6 +99,75 @@ fn the_journal_is_cut_behind_the_pages() {
     decide(&mut shard, &["p-0"], b"");
     assert!(disk.write(&mut read));
     assert_eq!(disk.read().unwrap().state_hash(), shard.state_hash());
+}
+
+fn people(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("p-{number}")).collect()
+}
+
+fn decide_all(shard: &mut Shard, ids: &[String], dedup_key: usize) {
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    decide_once(shard, &ids, b"", Some(format!("key-{dedup_key}")));
+}
+
+#[test]
+fn what_changes_in_bulk_is_written_once_as_pages() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    decide_all(&mut shard, &people(0..3000), 0);
+    disk.write(&mut shard);
+    let (in_journal, in_pages) =
+        (disk.groups[&1].len(), disk.pages.values().map(|(_, page)| page.len()).sum::<usize>());
+    assert!(in_journal < 200, "{in_journal} bytes");
+    // 2 × 3,000 things: an id and a profile of about 50 bytes, a message of about 20.
+    assert!((180_000..240_000).contains(&in_pages), "{in_pages} bytes");
+    assert_eq!(disk.read().unwrap().state_hash(), shard.state_hash());
+}
+
+#[test]
+fn an_older_record_does_not_undo_what_a_page_has() {
+    let (mut shard, mut disk) = (watched(), Disk::default());
+    decide_all(&mut shard, &people(0..1500), 0);
+    disk.write(&mut shard);
+    for index in [0, 1024] {
+        shard.messages.get_mut(index).marks = 1; // a record of each page
+    }
+    disk.write(&mut shard);
+    let journal = disk.groups.clone();
+    (0..1024).for_each(|index| shard.messages.get_mut(index).marks = 2);
+    disk.write(&mut shard);
+    disk.groups.extend(journal); // as if another page, dirty for longer, needed them
+    assert!(disk.groups.contains_key(&2));
+    let read = disk.read().unwrap();
+    assert_eq!([0, 1023, 1024].map(|index| read.messages.get(index).marks), [2, 2, 1]);
+    assert_eq!(read.state_hash(), shard.state_hash());
+}
+
+#[test]
+fn what_was_written_comes_back_whatever_changed_and_however_much_at_once() {
+    for seed in 0..40 {
+        let (mut shard, mut disk) = (watched(), Disk::default());
+        for step in 0..60 {
+            let random = |name: &str, below: u64| (hash_of(&format!("{seed} {step} {name}")) % below) as usize;
+            let first = random("first", 3000);
+            let some = [1, 5, 40, 700][random("size", 4)];
+            match random("what", 8) {
+                0 => _ = shard.erase(&format!("p-{first}"), NOW),
+                1 => {
+                    let last = (first + some).min(shard.messages.len());
+                    (first.min(last)..last).for_each(|index| shard.messages.get_mut(index as u32).marks ^= 1);
+                }
+                _ => decide_all(&mut shard, &people(first..first + some), random("key", 3)),
+            }
+            if random("writes", 3) > 0 {
+                disk.write(&mut shard);
+                if random("dies", 4) == 0 {
+                    let read = disk.read().unwrap();
+                    assert_eq!(read.state_hash(), shard.state_hash(), "seed {seed}, step {step}");
+                    shard = read;
+                }
+            }
+        }
+    }
 }
 
 #[test]
