@@ -128,6 +128,15 @@ def minute_at_wall(clock: Clock, wall: int) -> int:
 
 
 @inner
+def plain_hour(clock: Clock, wall: int) -> int:
+    """The minute at which the local hour at `wall` starts; `NONE` where a clock change moves any of its minutes."""
+    minute = minute_at_wall(clock, wall)
+    segment = segment_at(clock, minute)
+    change = clock.begins[segment + 1] if segment < clock.last else FOREVER
+    return minute if minute + clock.offsets[segment] == wall and minute + HOUR <= change else NONE
+
+
+@inner
 def _put_hour(
     hours: Hours,
     place: int,
@@ -222,9 +231,7 @@ def list_hours(hours: Hours, clock: Clock, upper: int, permission: Permission, w
         minute = minute_at_wall(clock, wall)
         if minute >= upper:
             break
-        segment = segment_at(clock, minute)
-        change = clock.begins[segment + 1] if segment < clock.last else FOREVER
-        if minute + clock.offsets[segment] == wall and minute + HOUR <= change:
+        if plain_hour(clock, wall) != NONE:
             _put_hour(hours, count, wall, minute, upper, permission, window)
         else:
             _walk_hour(hours, count, wall, clock, upper, permission, window)

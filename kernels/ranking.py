@@ -12,7 +12,7 @@ Formula: contract, section 4, step 3.
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.jit import INTEGER, NUMBER, column, inner, kernel, out, whole
+from kernels.jit import INTEGER, NUMBER, column, inlined, inner, kernel, out, whole
 from kernels.words import CHANNEL_COUNT, NO_CHANNEL, NOT_PREFERRED
 from kernels.zones import clock_from, offset_at, zone_tables
 
@@ -36,6 +36,40 @@ def _time_of_day(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 @inner
 def _engagement(prior_deliveries: float, rate: float, delivered: float, engaged: float) -> float:
     return min((prior_deliveries * rate + engaged) / (prior_deliveries + delivered), 1.0)
+
+
+@inlined
+def _score(
+    weights: NDArray[np.float64], customer_type: float, engagement: float, device: float, urgency: float, hour: float
+) -> float:
+    return float(
+        weights[0] * customer_type
+        + weights[1] * engagement
+        + weights[2] * device
+        + weights[3] * urgency
+        + weights[4] * hour
+    )
+
+
+@inner
+def _scores_without_counts(
+    weights: NDArray[np.float64], customer_type_factors: NDArray[np.float64],
+    prior_deliveries: float, rates: NDArray[np.float64], device_factors: NDArray[np.float64],
+    urgency_factors: NDArray[np.float64], time_of_day: NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Of recipients who have none yet: they are many, and differ in customer type, device, hour and channel alone."""
+    scores = np.empty((customer_type_factors.shape[0], device_factors.shape[0], 24, CHANNEL_COUNT), np.float64)
+    for channel in range(CHANNEL_COUNT):
+        engagement = _engagement(prior_deliveries, rates[channel], 0.0, 0.0)
+        for customer_type in range(scores.shape[0]):
+            for device in range(scores.shape[1]):
+                for hour in range(24):
+                    scores[customer_type, device, hour, channel] = _score(
+                        weights, customer_type_factors[customer_type, channel], engagement,
+                        device_factors[device, channel], urgency_factors[channel],
+                        time_of_day[channel, customer_type, hour],
+                    )  # fmt: skip
+    return scores
 
 
 @inner
@@ -95,9 +129,9 @@ def _rank(
 ) -> None:  # fmt: skip
     time_of_day = _time_of_day(hour_weights)
     hours = np.full(starts.shape[0] - 1, -1, np.int64)
-    everybodys = np.empty(CHANNEL_COUNT, np.float64)
-    for channel in range(CHANNEL_COUNT):
-        everybodys[channel] = _engagement(prior_deliveries, rates[channel], 0.0, 0.0)
+    scores = _scores_without_counts(
+        factor_weights, customer_type_factors, prior_deliveries, rates, device_factors, urgency_factors, time_of_day
+    )
     for i in range(candidates.shape[0]):
         hour = hours[zone[i]]
         if hour < 0:
@@ -106,21 +140,18 @@ def _rank(
         preferred = whole(preference_count[i])
         counts = whole(counts_row[i])
         for channel in range(CHANNEL_COUNT):
-            engagement = everybodys[channel]
+            value = scores[customer_type[i], device[i], hour, channel]
             if counts != 0:
-                engagement = _engagement(
-                    prior_deliveries, rates[channel], delivered[counts, channel], engaged[counts, channel]
-                )
-            value = (
-                factor_weights[0] * customer_type_factors[customer_type[i], channel]
-                + factor_weights[1] * engagement
-                + factor_weights[2] * device_factors[device[i], channel]
-                + factor_weights[3] * urgency_factors[channel]
-                + factor_weights[4] * time_of_day[channel, customer_type[i], hour]
-            )
-            place = whole(preference_rank[i, channel])
-            if place != NOT_PREFERRED:
-                value += 0.10 * (preferred - place) / preferred
+                value = _score(
+                    factor_weights, customer_type_factors[customer_type[i], channel],
+                    _engagement(prior_deliveries, rates[channel], delivered[counts, channel], engaged[counts, channel]),
+                    device_factors[device[i], channel], urgency_factors[channel],
+                    time_of_day[channel, customer_type[i], hour],
+                )  # fmt: skip
+            if preferred:
+                place = whole(preference_rank[i, channel])
+                if place != NOT_PREFERRED:
+                    value += 0.10 * (preferred - place) / preferred
             out_value[i, channel] = np.int64(np.rint(value * _VALUE_SCALE))
         _order(whole(candidates[i]), tiers, out_value, costs, out_order, i)
 

@@ -31,6 +31,7 @@ from kernels.local_hours import (
     is_inside,
     list_hours,
     minute_at_wall,
+    plain_hour,
     window_masks,
 )
 from kernels.words import CHANNEL_COUNT, EMAIL, HIGH, LOW, NONE, TRANSACTIONAL
@@ -105,6 +106,18 @@ def _take_first(
                 out_instant[i, channel] = found
 
 
+@inlined
+def _clock_of(
+    begins: NDArray[np.int64],
+    offsets: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    firsts: NDArray[np.int64],
+    zone: int,
+) -> Clock:
+    """The clock of a zone. Made only where it is needed: what holds arrays counts who has them."""
+    return Clock(begins, offsets, firsts[zone], whole(starts[zone + 1]) - 1)
+
+
 class _Choices(NamedTuple):
     """Hours chosen before in the same call: recipients who share zone, quiet hours and type share them."""
 
@@ -114,10 +127,12 @@ class _Choices(NamedTuple):
     """[_CHOICES, 7]: local seconds at which the hour starts."""
     masks: NDArray[np.int64]
     """[_CHOICES, 7]: its permitted minutes; 0 where no hour has any."""
+    minutes: NDArray[np.int64]
+    """[_CHOICES, 7]: the minute that it starts at; `NONE` where there is no hour, and where a clock changes in it."""
 
 
-_CHOICES = 509
-"""Rows of `_Choices`; a prime spreads the keys."""
+_CHOICES = 2039
+"""Rows of `_Choices`, far more than there are keys; a prime spreads them."""
 
 
 @inner
@@ -129,25 +144,50 @@ def _choose_hours(
     hours: Hours,
     weights: NDArray[np.float64],
     customer_type: int,
-    out_walls: NDArray[np.int64],
-    out_masks: NDArray[np.int64],
+    choices: _Choices,
+    choice: int,
 ) -> None:
     """The best hour of each channel before the horizon."""
     count = list_hours(hours, clock, min(horizon, permission.ends_at), permission, window)
     for channel in range(CHANNEL_COUNT):
         masks = hours.masks[0 if channel == EMAIL else 1]
         best = best_hour(hours.walls, masks, count, weights[channel, customer_type])
-        out_walls[channel] = hours.walls[best] if best >= 0 else 0
-        out_masks[channel] = masks[best] if best >= 0 else 0
+        choices.walls[choice, channel] = hours.walls[best] if best >= 0 else 0
+        choices.masks[choice, channel] = masks[best] if best >= 0 else 0
+        choices.minutes[choice, channel] = plain_hour(clock, hours.walls[best]) if best >= 0 else NONE
 
 
 @inlined
+def _take_plain(
+    masks: NDArray[np.int64],
+    minutes: NDArray[np.int64],
+    choice: int,
+    spread: np.uint64,
+    candidates: int,
+    out_instant: NDArray[np.int64],
+    i: int,
+) -> int:
+    """A minute of the hour of `choice` for those candidates of row i whose hour no clock changes; the others."""
+    others = 0
+    mask, bit = 0, 0  # the last one that was looked at: most channels have the same, for nothing cuts their hours
+    for channel in range(CHANNEL_COUNT):
+        if candidates >> channel & 1:
+            if minutes[choice, channel] == NONE:
+                others |= 1 << channel
+            else:
+                if masks[choice, channel] != mask:
+                    mask = masks[choice, channel]
+                    bit = bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
+                out_instant[i, channel] = minutes[choice, channel] + bit * MINUTE
+    return others
+
+
+@inner
 def _take_chosen(
     horizon: int,
     clock: Clock,
     permission: Permission,
-    walls: NDArray[np.int64],
-    masks: NDArray[np.int64],
+    choices: _Choices,
     choice: int,
     spread: np.uint64,
     candidates: int,
@@ -157,16 +197,14 @@ def _take_chosen(
     """A minute of the hour of `choice` for each candidate of row i; without one, the first permitted from the horizon
     on."""
     without_hour = 0
-    mask, bit = 0, 0  # the last one that was looked at: most channels have the same, for nothing cuts their hours
     for channel in range(CHANNEL_COUNT):
         if candidates >> channel & 1:
-            if masks[choice, channel] == 0:
+            mask = choices.masks[choice, channel]
+            if mask == 0:
                 without_hour |= 1 << channel
             else:
-                if masks[choice, channel] != mask:
-                    mask = masks[choice, channel]
-                    bit = bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
-                out_instant[i, channel] = minute_at_wall(clock, walls[choice, channel] + bit * MINUTE)
+                bit = bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
+                out_instant[i, channel] = minute_at_wall(clock, choices.walls[choice, channel] + bit * MINUTE)
     if without_hour:
         after = max(permission.first_minute, -(-horizon // MINUTE) * MINUTE)
         _take_first(after, clock, permission, without_hour, out_instant, i)
@@ -237,10 +275,12 @@ def _send_times(
         np.full(_CHOICES, -1, np.int64),
         np.empty((_CHOICES, CHANNEL_COUNT), np.int64),
         np.empty((_CHOICES, CHANNEL_COUNT), np.int64),
+        np.empty((_CHOICES, CHANNEL_COUNT), np.int64),
     )
     zone_count = starts.shape[0] - 1
     campaign_clock = clock_from(begins, offsets, starts, campaign_zone, now)
     firsts = np.full(zone_count, -1, np.int64)
+    keys, masks, minutes = choices.keys, choices.masks, choices.minutes
     for i in range(candidates.shape[0]):
         for channel in range(CHANNEL_COUNT):
             out_instant[i, channel] = NONE
@@ -248,7 +288,6 @@ def _send_times(
         own = whole(zone[i])
         if firsts[own] < 0:
             firsts[own] = clock_from(begins, offsets, starts, own, first_minute - CHANGE_REACH).first
-        clock = Clock(begins, offsets, firsts[own], whole(starts[own + 1]) - 1)
         permission = Permission(
             first_minute, ends_at, window_start, window_end, whole(quiet_start[i]), whole(quiet_end[i])
         )
@@ -258,21 +297,24 @@ def _send_times(
             if mode == TRANSACTIONAL:
                 permission = Permission(first_minute, ends_at, 0, 0, 0, 0)
             if starts_at <= asked < ends_at:
+                clock = _clock_of(begins, offsets, starts, firsts, own)
                 _take_fixed(asked, clock, permission, channels, out_instant, i)
         elif mode == HIGH:
+            clock = _clock_of(begins, offsets, starts, firsts, own)
             _take_first(first_minute, clock, permission, channels, out_instant, i)
         else:
             customer = whole(customer_type[i])
             key = permission.quiet_start * DAY_MINUTES + permission.quiet_end
             key = (key * 2 + customer) * zone_count + own
             choice = key % _CHOICES
-            if choices.keys[choice] != key:
-                choices.keys[choice] = key
-                walls, masks = choices.walls[choice], choices.masks[choice]
-                _choose_hours(horizon, clock, permission, window, hours, weights, customer, walls, masks)
-            _take_chosen(
-                horizon, clock, permission, choices.walls, choices.masks, choice, spread[i], channels, out_instant, i
-            )
+            if keys[choice] != key:
+                keys[choice] = key
+                clock = _clock_of(begins, offsets, starts, firsts, own)
+                _choose_hours(horizon, clock, permission, window, hours, weights, customer, choices, choice)
+            others = _take_plain(masks, minutes, choice, spread[i], channels, out_instant, i)
+            if others:
+                clock = _clock_of(begins, offsets, starts, firsts, own)
+                _take_chosen(horizon, clock, permission, choices, choice, spread[i], others, out_instant, i)
     _take_dates(now, zone, campaign_clock, firsts, starts, out_instant, out_day, out_offset)
 
 

@@ -203,7 +203,7 @@ MUTANTS = (
     Mutant(
         "urgency is left out of the score",
         "kernels/ranking.py",
-        "                + factor_weights[3] * urgency_factors[channel]\n",
+        "        + weights[3] * urgency\n",
         "",
         (DUELS,),
     ),
