@@ -38,7 +38,7 @@ ACCEPT_PAUSE_S = 0.1
 CREDENTIALS = struct.Struct("iII")
 """Of the other end: process, user, group."""
 
-Answer = Callable[[bytearray], bytes]
+Answer = Callable[[bytes], bytes]
 """The answer to a call, once what it tells is durable. Raises `MsgspecError` for what is no call, and OSError where
 the line is to end without an answer."""
 
@@ -134,23 +134,23 @@ def send(connection: socket.socket, pieces: tuple[bytes, bytes]) -> None:
         sent = max(0, sent - len(piece))
 
 
-def received(connection: socket.socket) -> bytearray | None:
+def received(connection: socket.socket) -> bytes | None:
     """The content of the next frame; None where the other end has closed before it."""
-    head = bytearray(HEAD.size)
-    if not _fill(connection, head):
+    head = _whole(connection, HEAD.size)
+    if head is None:
         return None
     (size,) = HEAD.unpack(head)
     if size > FRAME_BYTES_MAX:
         raise msgspec.ValidationError(f"a frame of {size} bytes is too long")
-    content = bytearray(size)
-    return content if _fill(connection, content) else None
+    return _whole(connection, size)
 
 
-def _fill(connection: socket.socket, target: bytearray) -> bool:
-    view = memoryview(target)
-    while view:
-        count = connection.recv_into(view)
-        if count == 0:
-            return False
-        view = view[count:]
-    return True
+def _whole(connection: socket.socket, size: int) -> bytes | None:
+    """So many bytes, mostly in one call of the system's, into memory that nobody clears for it."""
+    content = connection.recv(size, socket.MSG_WAITALL)
+    while len(content) < size:
+        more = connection.recv(size - len(content), socket.MSG_WAITALL)
+        if not more:
+            return None
+        content += more
+    return content

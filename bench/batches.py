@@ -17,7 +17,9 @@ from bench.server import Server
 
 BATCH = 10_000
 BATCHES = 20
-REPEATS = 5
+REPEATS = 11
+"""One round takes half a second, and is a sixth above or below the next; of five the ratio to the echo had a standard
+deviation of 0.06 from one run to the next."""
 FIRST_DAY = 1_767_225_600  # 2026-01-01T00:00:00Z
 CAMPAIGN = "spring"
 CAMPAIGN_BODY: dict[str, Any] = {

@@ -29,7 +29,7 @@ async def test_the_real_ledger_tells_its_clock_either_way(cluster: Cluster, outr
 
 
 async def test_a_clock_whose_line_has_ended_is_asked_by_ray(cluster: Cluster, outreach: AsyncOutreach) -> None:
-    def tell(_: bytearray) -> bytes:
+    def tell(_: bytes) -> bytes:
         nonlocal told
         told += 1
         if told > 1:
@@ -54,7 +54,7 @@ async def test_a_clock_whose_line_has_ended_is_asked_by_ray(cluster: Cluster, ou
 async def test_reads_of_the_clock_that_come_together_share_one(cluster: Cluster) -> None:
     told = 0
 
-    def tell(_: bytearray) -> bytes:
+    def tell(_: bytes) -> bytes:
         nonlocal told
         told += 1
         return clock_as_bytes(told)
