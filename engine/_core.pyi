@@ -469,8 +469,9 @@ class Shard:
     def take_group(self, sequence: int) -> tuple[bytes, list[tuple[int, bytes]], int] | None:
         """What changed since the last call, as the group `sequence` (each larger than the last); None if nothing did.
 
-        With it come pages by number, as they are after it, and the first group that is still needed besides them.
-        See engine/src/effects.rs. Raises ValueError in a rehearsal."""
+        With it come pages by number, as they are after it, and the first group that is still needed besides them. What
+        changed is in the group or in one of the pages: both are needed to read it back. See engine/src/effects.rs.
+        Raises ValueError in a rehearsal."""
 
     def state_hash(self) -> str:
         """XXH3-128 over everything it knows, in 32 hexadecimal digits; see engine/src/state_hash.rs."""

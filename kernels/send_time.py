@@ -132,7 +132,7 @@ class _Choices(NamedTuple):
 
 
 _CHOICES = 2039
-"""Rows of `_Choices`, far more than there are keys; a prime spreads them."""
+"""Rows of `_Choices`; a prime spreads the keys. Where two have the same row, hours are chosen again."""
 
 
 @inner

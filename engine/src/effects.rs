@@ -1,11 +1,11 @@
 //! Effects: what a shard's requests changed, for the journal; and pages, which let the journal be cut.
 //!
 //! A group of effects holds a record of everything that changed since the last, whole, as it is now; so it does not
-//! matter how it came to be. Pages hold the records of a fixed share of the state each. Where much of a page changed at
-//! once, as after a batch, the page itself goes with the group instead of records, so nothing of it is written twice.
-//! All others ride on a group when they may, the one that is dirty longest first, and take no more bytes than the groups
-//! themselves: so nothing pauses, at any size. What a page holds needs no group up to its own; groups below the oldest
-//! dirty page's are needless.
+//! matter how it came to be. Pages hold the records of a fixed share of the state each. Where half of a page changed at
+//! once, as after a batch, the page itself goes with the group, in the place of records, which would be written again
+//! with it later. All other pages ride on a group when they may, the one that is dirty longest first, and take no more
+//! bytes than the groups themselves: so nothing pauses, at any size. What a page holds needs no group up to its own;
+//! groups below the oldest dirty page's are needless.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -15,13 +15,19 @@ use crate::record::{Kind, Writer, append};
 use crate::shard::Shard;
 
 /// How many pages may ride on one group: a large one carries more, so that the journal stays short.
-const PAGES_MAX: usize = 8;
+const PAGES_MAX: usize = 32;
 
 /// What pages may take of each group beside what the group itself takes, so that a quiet shard gets through, too.
 const PAGE_ALLOWANCE_BYTES: i64 = 4096;
 
-/// So many records of one group at least make it worth while to write their page instead.
-const RECORDS_OF_A_PAGE_MIN: usize = 8;
+/// What is not used of it is not kept beyond this, or quiet times after a busy one would see a page with each group.
+const ALLOWANCE_BYTES_MAX: i64 = 1 << 20;
+
+/// So many changes of one page at least make it worth while to look whether it should be written in their place.
+const CHANGES_OF_A_PAGE_MIN: usize = 8;
+
+/// A longer page is never written in the place of records: what it takes to find out would be lost.
+const PAGE_FOR_RECORDS_BYTES_MAX: usize = 256 * 1024;
 
 /// How many pages the things of a kind without an index are shared among, by the first byte of their digests.
 const DIGEST_PAGES: u32 = 256;
@@ -187,9 +193,10 @@ impl Shard {
             let page_of = |index: &u32| PageKey::of_index(*kind, *index);
             for changed in indices.chunk_by(|one, other| page_of(one) == page_of(other)) {
                 let page = page_of(&changed[0]);
-                if self.is_worth_a_page(page, changed.len()) {
-                    pages.push((page.number(), self.page(page)?));
+                if let Some((image, bytes_of_changed)) = self.page_for_records(page, changed)? {
+                    effects.allowance += bytes_of_changed as i64; // as the records would have
                     effects.settle(page);
+                    pages.push((page.number(), image));
                     continue;
                 }
                 for index in changed {
@@ -206,6 +213,7 @@ impl Shard {
         }
         let bytes = writer.into_bytes();
         effects.allowance += bytes.len() as i64 + PAGE_ALLOWANCE_BYTES;
+        effects.allowance = effects.allowance.min(ALLOWANCE_BYTES_MAX);
         let pages_max = pages.len() + PAGES_MAX;
         while effects.allowance > 0
             && pages.len() < pages_max
@@ -219,10 +227,28 @@ impl Shard {
         Ok(Group { effects: bytes, pages, keep_from: effects.keep_from(sequence) })
     }
 
-    /// Whether a page is to be written instead of so many records of things on it: they are half of it, and many.
-    fn is_worth_a_page(&self, page: PageKey, records: usize) -> bool {
-        let things = self.indices_on(page).map_or(usize::MAX, |indices| indices.len());
-        records >= RECORDS_OF_A_PAGE_MIN && records >= things / 2
+    /// A page that is to be written in the place of the records of what changed on it, and how many of its bytes they
+    /// are: half at least, so that no more than twice as much is written.
+    fn page_for_records(&self, page: PageKey, changed: &[u32]) -> Result<Option<(Vec<u8>, usize)>, Corrupt> {
+        let indices = self
+            .indices_on(page)
+            .filter(|indices| changed.len() >= CHANGES_OF_A_PAGE_MIN && changed.len() * 2 >= indices.len());
+        let Some(indices) = indices else { return Ok(None) };
+        let mut writer = Writer::new(self);
+        let mut bytes_of_changed = 0;
+        let mut changed = changed.iter().peekable();
+        for index in indices {
+            let before = writer.bytes_so_far();
+            writer.write_indexed(page.kind, index)?;
+            if changed.next_if_eq(&&index).is_some() {
+                bytes_of_changed += writer.bytes_so_far() - before;
+            }
+            if writer.bytes_so_far() > PAGE_FOR_RECORDS_BYTES_MAX {
+                return Ok(None);
+            }
+        }
+        let is_half = bytes_of_changed * 2 >= writer.bytes_so_far();
+        Ok(is_half.then(|| (writer.into_bytes(), bytes_of_changed)))
     }
 
     /// What is on a page, where every index up to the last has a thing.

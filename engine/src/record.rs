@@ -1,7 +1,8 @@
 //! Records: the state of a shard as it is written down, thing by thing.
 //!
 //! A record holds one thing whole, as it is after a change (an after-image), or says that it is gone. So records may be
-//! read more than once, and the last one of a thing is what holds. What follows from other things is not written:
+//! read more than once, and the last one of a thing is what holds. A thing's index is written as the step from that of
+//! the record before, so a record is read behind all those before it. What follows from other things is not written:
 //! indexes, histories, balances. Each begins with the byte of its kind; the fields are those that serde derives, in the
 //! order of the structs, as postcard writes them. Whoever changes a struct that is written raises the version of the
 //! file format (`actors.state_file`).
@@ -153,6 +154,11 @@ impl<'s> Writer<'s> {
             Kind::Binding => self.write(kind, &(digest, shard.kept_answers.bindings.entries().get(&digest))),
             _ => self.write(kind, &(digest, shard.kept_answers.parts.entries().get(&digest))),
         }
+    }
+
+    /// How many bytes it has written.
+    pub fn bytes_so_far(&self) -> usize {
+        self.bytes.len()
     }
 
     pub fn into_bytes(self) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! Restoring: a shard as it was written down, from its pages and the groups of effects after them.
 //!
-//! The rule (design, section 4): pages first, in any order, then the groups that are kept, in theirs. The last record of
-//! a thing is what holds, and a page is later than the groups up to its own. What is not written is worked out at the
-//! end: who is found by which id, whose message follows which, histories, uses of keys, balances. A restored shard is the one that wrote: their state hashes are equal.
+//! The rule (design, section 4): pages first, in any order, then the groups that are kept, in theirs. The last record
+//! of a thing is what holds, and a page is later than the groups up to its own. What is not written is worked out at
+//! the end: who is found by which id, whose message follows which, histories, uses of keys, balances. A restored shard
+//! is the one that wrote: their state hashes are equal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;

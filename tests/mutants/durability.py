@@ -60,6 +60,13 @@ MUTANTS = (
         ("tests/engine/test_against_reference.py",),
     ),
     Mutant(
+        "durability: whose message follows which is forgotten",
+        "engine/src/restoring.rs",
+        "message.previous = std::mem::replace(&mut latest_messages[whose], link_to(index));",
+        "message.previous = None;",
+        ("tests/engine/test_against_reference.py",),
+    ),
+    Mutant(
         "durability: a lease is not written",
         "actors/ledger_file.py",
         "dict(image_entry(image) for image in self.book.take_images())",
