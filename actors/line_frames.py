@@ -71,7 +71,7 @@ def parts_as_bytes(parts: Sequence[Part]) -> bytes:
     return _encoder.encode(parts)
 
 
-def parts_of(content: bytes | bytearray) -> list[Part]:
+def parts_of(content: bytes) -> list[Part]:
     """Raises `msgspec.MsgspecError` for anything else."""
     return _parts.decode(content)
 
@@ -86,7 +86,7 @@ def outcomes_of(content: bytes | bytearray) -> list[bytes | MadanSaraError]:
     return [one if isinstance(one, bytes) else _error_of(*one) for one in _outcomes.decode(content)]
 
 
-def decided(decide: Decide, content: bytes | bytearray) -> bytes:
+def decided(decide: Decide, content: bytes) -> bytes:
     """The answer of a shard to such parts. Raises as `parts_of`."""
     parts = parts_of(content)
     try:

@@ -128,12 +128,11 @@ def minute_at_wall(clock: Clock, wall: int) -> int:
 
 
 @inner
-def plain_hour(clock: Clock, wall: int) -> int:
-    """The minute at which the local hour at `wall` starts; `NONE` where a clock change moves any of its minutes."""
-    minute = minute_at_wall(clock, wall)
+def is_plain_hour(clock: Clock, wall: int, minute: int) -> bool:
+    """Whether no clock change moves any minute of the local hour at `wall`, which starts at `minute`."""
     segment = segment_at(clock, minute)
     change = clock.begins[segment + 1] if segment < clock.last else FOREVER
-    return minute if minute + clock.offsets[segment] == wall and minute + HOUR <= change else NONE
+    return bool(minute + clock.offsets[segment] == wall and minute + HOUR <= change)
 
 
 @inner
@@ -231,7 +230,7 @@ def list_hours(hours: Hours, clock: Clock, upper: int, permission: Permission, w
         minute = minute_at_wall(clock, wall)
         if minute >= upper:
             break
-        if plain_hour(clock, wall) != NONE:
+        if is_plain_hour(clock, wall, minute):
             _put_hour(hours, count, wall, minute, upper, permission, window)
         else:
             _walk_hour(hours, count, wall, clock, upper, permission, window)

@@ -29,9 +29,9 @@ from kernels.local_hours import (
     bit_at,
     bit_count,
     is_inside,
+    is_plain_hour,
     list_hours,
     minute_at_wall,
-    plain_hour,
     window_masks,
 )
 from kernels.words import CHANNEL_COUNT, EMAIL, HIGH, LOW, NONE, TRANSACTIONAL
@@ -154,7 +154,17 @@ def _choose_hours(
         best = best_hour(hours.walls, masks, count, weights[channel, customer_type])
         choices.walls[choice, channel] = hours.walls[best] if best >= 0 else 0
         choices.masks[choice, channel] = masks[best] if best >= 0 else 0
-        choices.minutes[choice, channel] = plain_hour(clock, hours.walls[best]) if best >= 0 else NONE
+        choices.minutes[choice, channel] = NONE
+        if best >= 0:
+            minute = minute_at_wall(clock, hours.walls[best])
+            if is_plain_hour(clock, hours.walls[best], minute):
+                choices.minutes[choice, channel] = minute
+
+
+@inner
+def _spread_over(mask: int, spread: np.uint64) -> int:
+    """The permitted minute of an hour that a recipient's spread points at."""
+    return bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
 
 
 @inlined
@@ -177,7 +187,7 @@ def _take_plain(
             else:
                 if masks[choice, channel] != mask:
                     mask = masks[choice, channel]
-                    bit = bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
+                    bit = _spread_over(mask, spread)
                 out_instant[i, channel] = minutes[choice, channel] + bit * MINUTE
     return others
 
@@ -203,8 +213,8 @@ def _take_chosen(
             if mask == 0:
                 without_hour |= 1 << channel
             else:
-                bit = bit_at(mask, whole(spread % np.uint64(bit_count(mask))))
-                out_instant[i, channel] = minute_at_wall(clock, choices.walls[choice, channel] + bit * MINUTE)
+                wall = choices.walls[choice, channel] + _spread_over(mask, spread) * MINUTE
+                out_instant[i, channel] = minute_at_wall(clock, wall)
     if without_hour:
         after = max(permission.first_minute, -(-horizon // MINUTE) * MINUTE)
         _take_first(after, clock, permission, without_hour, out_instant, i)

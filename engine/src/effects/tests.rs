@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::campaign::{Limited, Rules};
+use crate::campaign::Limited;
 use crate::commitment::tests::{Columns, NOW, part, shard};
 use crate::deliveries::Note;
 use crate::restoring::Restoring;
-use crate::slot::hash_of;
 
 /// A disk: what groups left on it.
 #[derive(Default)]

@@ -1,8 +1,10 @@
 //! Whatever happens to a shard comes back from the disk, and what is dirty is so still.
 
 use super::*;
+use crate::campaign::Rules;
 use crate::kept_answers::{Claim, KeptAnswers};
 use crate::roster::Suppression;
+use crate::slot::hash_of;
 use crate::words::Channel;
 
 const STORIES: u64 = 20;
